@@ -1,0 +1,3 @@
+module github.com/omkar619-dev/ssg-bootstrap/lab
+
+go 1.26.0
