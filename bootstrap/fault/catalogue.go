@@ -1,0 +1,101 @@
+package fault
+
+import "sort"
+
+// The codes, by the layer that reports them.
+const (
+	Unclassified Code = "failed"
+
+	// Usage and configuration.
+	Usage         Code = "usage"
+	ConfigInvalid Code = "config-invalid"
+	HostUnknown   Code = "host-unknown"
+	NeedsAnswer   Code = "needs-answer"
+
+	// Reaching the box.
+	Unreachable       Code = "unreachable"
+	HostKeyUnknown    Code = "host-key-unknown"
+	HostKeyChanged    Code = "host-key-changed"
+	AuthRefused       Code = "auth-refused"
+	SudoRefused       Code = "sudo-refused"
+	LinkLost          Code = "link-lost"
+	LinkStalled       Code = "link-stalled"
+	Locked            Code = "locked"
+	CommandFailed     Code = "command-failed"
+	DiskFull          Code = "disk-full"
+	ReadOnlyFS        Code = "read-only-filesystem"
+	PreflightRefused  Code = "preflight-refused"
+	ForeignConfig     Code = "foreign-config"
+	NotConverged      Code = "not-converged"
+	WaitStalled       Code = "wait-stalled"
+	StepDeferred      Code = "step-deferred"
+	ChangesFound      Code = "changes-found"
+	NotInstalled      Code = "not-installed"
+	KubeconfigInvalid Code = "kubeconfig-invalid"
+
+	// Artifacts.
+	FetchFailed    Code = "fetch-failed"
+	DigestMismatch Code = "digest-mismatch"
+	LockMismatch   Code = "lock-mismatch"
+	UnknownVersion Code = "unknown-version"
+)
+
+// Entry documents one code.
+type Entry struct {
+	Code Code
+	Exit Exit
+	// Means says in one sentence what happened.
+	Means string
+	// Next is the action that fits when the error itself has none.
+	Next string
+}
+
+// Catalogue returns every code, sorted, for the reference.
+func Catalogue() []Entry {
+	all := catalogue()
+	out := make([]Entry, 0, len(all))
+	for code, e := range all {
+		e.Code = code
+		out = append(out, e)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Code < out[j].Code })
+	return out
+}
+
+const again = "run the same command again; finished work is not repeated"
+
+func catalogue() map[Code]Entry {
+	return map[Code]Entry{
+		Unclassified: {Exit: ExitFailed, Means: "Something failed that has no code of its own.", Next: "run it again with -v and read the last lines"},
+
+		Usage:         {Exit: ExitUsage, Means: "The command line is not valid.", Next: "see `ssg-bootstrap help`"},
+		ConfigInvalid: {Exit: ExitUsage, Means: "ssg-bootstrap.yaml or a profile has mistakes; all of them are listed.", Next: "correct the listed lines and run the command again"},
+		HostUnknown:   {Exit: ExitUsage, Means: "The host is not in the configuration, not an SSH alias and not an address.", Next: "use --host user@address, or add it to ssg-bootstrap.yaml with `ssg-bootstrap init`"},
+		NeedsAnswer:   {Exit: ExitUsage, Means: "A question would be asked, but there is no terminal to ask it on.", Next: "run it in a terminal, or give the answer by the named flag or variable"},
+
+		Unreachable:       {Exit: ExitUnreachable, Means: "No SSH server answered at the address.", Next: "check power and cable, then `ssg-bootstrap doctor --host HOST`"},
+		HostKeyUnknown:    {Exit: ExitUnreachable, Means: "The host's key is not known and nobody confirmed it.", Next: "compare the fingerprint on the box (`ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`) and pass it with --host-key SHA256:…"},
+		HostKeyChanged:    {Exit: ExitUnreachable, Means: "The host presents another key than the one pinned.", Next: "if you reinstalled the box, compare the new fingerprint and pass it with --host-key SHA256:…; if not, do not connect"},
+		AuthRefused:       {Exit: ExitUnreachable, Means: "The SSH server refused user, key or password.", Next: "check user and key with `ssh -v HOST`"},
+		SudoRefused:       {Exit: ExitUnreachable, Means: "The user may not become root, or the sudo password is wrong.", Next: "set SSG_SUDO_PASSWORD or answer the prompt; the user must be in the sudo group"},
+		LinkLost:          {Exit: ExitFailed, Means: "The connection broke and did not come back.", Next: again},
+		LinkStalled:       {Exit: ExitFailed, Means: "The connection is open but nothing moves on it.", Next: again},
+		Locked:            {Exit: ExitFailed, Means: "Another run is at work on this host.", Next: "wait for the named holder, or stop it; its lock dies with it"},
+		CommandFailed:     {Exit: ExitFailed, Means: "A command on the box failed.", Next: "read its output above; then run the same command again"},
+		DiskFull:          {Exit: ExitFailed, Means: "The box has no space left.", Next: "free space on the named file system, then run the same command again"},
+		ReadOnlyFS:        {Exit: ExitFailed, Means: "The box's file system is mounted read-only, often after a disk error.", Next: "look at `dmesg` on the box, mend the disk, then run the same command again"},
+		PreflightRefused:  {Exit: ExitPreflight, Means: "The box cannot carry the cluster as it is; each reason has its remedy.", Next: "follow the remedies, then `ssg-bootstrap doctor --host HOST`"},
+		ForeignConfig:     {Exit: ExitPreflight, Means: "k3s is there already and somebody else configured it.", Next: "look at the diff of `ssg-bootstrap plan`; take it over with `ssg-bootstrap install --adopt`"},
+		NotConverged:      {Exit: ExitFailed, Means: "A step was applied and its plan is still not empty.", Next: "run `ssg-bootstrap plan` to see what remains"},
+		WaitStalled:       {Exit: ExitFailed, Means: "Something that was waited for stopped making progress.", Next: "look at what was last seen; then run the same command again"},
+		StepDeferred:      {Exit: ExitFailed, Means: "A step cannot be planned before the one it needs is applied.", Next: "run install without --only or --skip"},
+		ChangesFound:      {Exit: ExitChanges, Means: "plan --exit-code found changes.", Next: "`ssg-bootstrap install`"},
+		NotInstalled:      {Exit: ExitFailed, Means: "k3s is not installed on the box.", Next: "`ssg-bootstrap install --host HOST`"},
+		KubeconfigInvalid: {Exit: ExitUsage, Means: "The kubeconfig file to merge into cannot be read; it was left as it is.", Next: "mend it, or name another with --kubeconfig"},
+
+		FetchFailed:    {Exit: ExitFailed, Means: "An artifact could not be downloaded to this computer.", Next: again},
+		DigestMismatch: {Exit: ExitFailed, Means: "What was downloaded is not what its release says; it was thrown away.", Next: "run it again; if it persists, the mirror is damaged or tampered with: try another"},
+		LockMismatch:   {Exit: ExitFailed, Means: "An artifact differs from the one pinned in ssg-bootstrap.lock.", Next: "find out why the release changed; only then `--update-lock`"},
+		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the k3s version in the profile, or the mirror's address"},
+	}
+}

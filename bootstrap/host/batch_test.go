@@ -1,0 +1,67 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+)
+
+type manyFunc func([]Command) ([]Answer, error)
+
+func (f manyFunc) QueryMany(_ context.Context, cs []Command) ([]Answer, error) { return f(cs) }
+
+// echo answers each query with its own arguments and records the size of each
+// round trip.
+func echo(sizes *[]int) manyFunc {
+	var mu sync.Mutex
+	return func(cs []Command) ([]Answer, error) {
+		mu.Lock()
+		*sizes = append(*sizes, len(cs))
+		mu.Unlock()
+		out := make([]Answer, len(cs))
+		for i, c := range cs {
+			out[i].Out = []byte(strings.Join(c.Argv, " "))
+		}
+		return out, nil
+	}
+}
+
+func TestBatchTakesAsManyRoundTripsAsTheLongestChain(t *testing.T) {
+	var sizes []int
+	chains := []int{1, 3, 2, 1, 0}
+	b := NewBatch(t.Context(), echo(&sizes), len(chains))
+	var wg sync.WaitGroup
+	for id, chain := range chains {
+		wg.Go(func() {
+			defer b.Done()
+			for q := range chain {
+				want := strings.Repeat("x", 1+id) + strings.Repeat("y", q)
+				got, err := b.Query(t.Context(), Command{Argv: []string{want}})
+				if err != nil || string(got) != want {
+					t.Errorf("planner %d: got %q, %v", id, got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if len(sizes) != 3 || sizes[0] != 4 || sizes[1] != 2 || sizes[2] != 1 {
+		t.Errorf("round trips %v, want [4 2 1]", sizes)
+	}
+}
+
+func TestBatchGivesALostRoundTripToEveryPlanner(t *testing.T) {
+	lost := errors.New("lost")
+	b := NewBatch(t.Context(), manyFunc(func([]Command) ([]Answer, error) { return nil, lost }), 2)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			defer b.Done()
+			if _, err := b.Query(t.Context(), Command{Argv: []string{"true"}}); !errors.Is(err, lost) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	wg.Wait()
+}
