@@ -1,0 +1,51 @@
+// Package spec says what should be true of a box.
+//
+// It keeps the promise that a mistake in what the user wrote is found before
+// the box is touched: the configuration and the profiles are read strictly,
+// and every mistake is reported at once with its file, line and column.
+package spec
+
+// Config is ssg-bootstrap.yaml.
+type Config struct {
+	Hosts    map[string]Host `yaml:"hosts,omitempty" json:"hosts,omitempty" jsonschema_description:"The boxes, by the name given to --host."`
+	Defaults Defaults        `yaml:"defaults,omitempty" json:"defaults,omitzero" jsonschema_description:"What is taken when a host or a flag does not say."`
+	Mirrors  Mirrors         `yaml:"mirrors,omitempty" json:"mirrors,omitzero" jsonschema_description:"Where releases are fetched from."`
+
+	// Path is the file that was read; relative paths were resolved from its
+	// folder. It is empty when there is no file.
+	Path string `yaml:"-" json:"-"`
+}
+
+// Host says how to reach one box and what it is to be. What is left out comes
+// from ~/.ssh/config and then from ssh's defaults.
+type Host struct {
+	Address string `yaml:"address,omitempty" json:"address,omitempty" jsonschema_description:"Host name, IP address or alias of ~/.ssh/config; default: the host's name here."`
+	Port    int    `yaml:"port,omitempty" json:"port,omitempty" jsonschema:"minimum=1,maximum=65535" jsonschema_description:"The SSH server's port."`
+	User    string `yaml:"user,omitempty" json:"user,omitempty" jsonschema_description:"The login; it must be root or in the sudo group."`
+	// IdentityFiles are private keys, tried in this order.
+	IdentityFiles  []string `yaml:"identityFiles,omitempty" json:"identityFiles,omitempty" jsonschema_description:"Private keys, tried in this order."`
+	KnownHostsFile string   `yaml:"knownHostsFile,omitempty" json:"knownHostsFile,omitempty" jsonschema_description:"Read and written instead of ~/.ssh/known_hosts."`
+	// HostKeys are the SHA256: fingerprints that are accepted; if there is
+	// any, known_hosts is not asked.
+	HostKeys []string `yaml:"hostKeys,omitempty" json:"hostKeys,omitempty" jsonschema_description:"Fingerprints (SHA256:…) that are accepted, as ssh-keygen -lf prints them."`
+	// Jump lists the hosts to go through, the first hop first: names from
+	// this file, aliases, or user@address:port.
+	Jump []string `yaml:"jump,omitempty" json:"jump,omitempty" jsonschema_description:"Hosts to go through, the first hop first: names from this file, aliases or user@address:port."`
+
+	Profile  string   `yaml:"profile,omitempty" json:"profile,omitempty" jsonschema_description:"A built-in profile, the path of one, or auto."`
+	NodeName string   `yaml:"nodeName,omitempty" json:"nodeName,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"The Kubernetes node's name; default: the host's name."`
+	TLSSANs  []string `yaml:"tlsSANs,omitempty" json:"tlsSANs,omitempty" jsonschema_description:"Further names and addresses for the API server's certificate."`
+}
+
+// Defaults is what is taken when a host or a flag does not say.
+type Defaults struct {
+	Host    string `yaml:"host,omitempty" json:"host,omitempty" jsonschema_description:"The host when --host is not given."`
+	User    string `yaml:"user,omitempty" json:"user,omitempty" jsonschema_description:"The login when neither the host nor ~/.ssh/config says."`
+	Profile string `yaml:"profile,omitempty" json:"profile,omitempty" jsonschema_description:"The profile when the host does not say; default: auto."`
+}
+
+// Mirrors says where releases are fetched from.
+type Mirrors struct {
+	// K3s stands in for https://github.com (see package artifact).
+	K3s string `yaml:"k3s,omitempty" json:"k3s,omitempty" jsonschema:"format=uri" jsonschema_description:"Stands in for https://github.com: below it lies k3s-io/k3s/releases/download/VERSION/FILE."`
+}
