@@ -1,0 +1,137 @@
+package report
+
+import (
+	"slices"
+	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+)
+
+// window is how far back the rate of a transfer looks: long enough to be
+// steady on a link that stutters, short enough to show a stall.
+const window = 10 * time.Second
+
+// board is the state of a run as the events tell it; the live and the plain
+// view draw it. It is not safe for concurrent use.
+type board struct {
+	running  []*task
+	expect   map[step.ID]Expectation
+	finished map[step.ID]bool
+}
+
+// task is one step at work.
+type task struct {
+	id          step.ID
+	title, note string
+	started     time.Time
+	moved       time.Time
+	done, total int64
+	samples     []sample
+}
+
+type sample struct {
+	at   time.Time
+	done int64
+}
+
+func newBoard() *board {
+	return &board{expect: map[step.ID]Expectation{}, finished: map[step.ID]bool{}}
+}
+
+// apply takes in an event and returns the task it is about, or nil.
+func (b *board) apply(e step.Event) *task {
+	if e.Step == "" {
+		return nil
+	}
+	t := b.find(e.Step)
+	if t == nil {
+		t = &task{id: e.Step, title: e.Title, started: e.Time, moved: e.Time}
+		b.running = append(b.running, t)
+	}
+	switch e.Kind {
+	case step.StepNote, step.StepRetry:
+		t.note, t.moved = e.Text, e.Time
+	case step.StepProgress:
+		t.progress(e)
+	case step.StepDone, step.StepUnchanged, step.StepFailed:
+		b.running = slices.DeleteFunc(b.running, func(o *task) bool { return o == t })
+		b.finished[e.Step] = true
+	}
+	return t
+}
+
+func (b *board) find(id step.ID) *task {
+	for _, t := range b.running {
+		if t.id == id {
+			return t
+		}
+	}
+	return nil
+}
+
+func (t *task) progress(e step.Event) {
+	if e.Total != t.total || e.Done < t.done {
+		t.samples = nil
+	}
+	if e.Done != t.done {
+		t.moved = e.Time
+	}
+	t.done, t.total = e.Done, e.Total
+	if n := len(t.samples); n > 0 && e.Time.Sub(t.samples[n-1].at) < 100*time.Millisecond {
+		t.samples[n-1].done = e.Done
+		return
+	}
+	t.samples = append(t.samples, sample{e.Time, e.Done})
+	for len(t.samples) > 2 && e.Time.Sub(t.samples[1].at) > window {
+		t.samples = t.samples[1:]
+	}
+}
+
+// rate is the speed over the window in bytes a second, 0 while unknown.
+func (t *task) rate(now time.Time) float64 {
+	if len(t.samples) < 2 {
+		return 0
+	}
+	first, last := t.samples[0], t.samples[len(t.samples)-1]
+	span := now.Sub(first.at)
+	if span < time.Second {
+		return 0
+	}
+	return float64(last.done-first.done) / span.Seconds()
+}
+
+// left estimates how long the task still takes.
+func (b *board) left(t *task, now time.Time) (time.Duration, bool) {
+	if t.total > t.done {
+		if r := t.rate(now); r > 0 {
+			return time.Duration(float64(t.total-t.done) / r * float64(time.Second)), true
+		}
+	}
+	x := b.expect[t.id]
+	for _, d := range []time.Duration{x.Last, x.Planned} {
+		if rest := d - now.Sub(t.started); rest > 0 {
+			return rest, true
+		}
+	}
+	return 0, false
+}
+
+// totals sums up the expected steps: how many are finished, how many there
+// are, and how long the rest takes.
+func (b *board) totals(now time.Time) (done, all int, left time.Duration) {
+	for id, x := range b.expect {
+		all++
+		switch t := b.find(id); {
+		case b.finished[id]:
+			done++
+		case t != nil:
+			d, _ := b.left(t, now)
+			left += d
+		case x.Last > 0 && x.Bytes == 0:
+			left += x.Last
+		default:
+			left += x.Planned
+		}
+	}
+	return done, all, left
+}
