@@ -1,0 +1,32 @@
+package build
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"github.com/omkar619-dev/ssg-bootstrap/lab/build/store"
+)
+
+// pause returns the folder with the program that holds a pod's namespaces. It
+// is written in C because one runs per pod and a Go runtime would cost each of
+// them more memory than the real one takes.
+func (b *builder) pause(ctx context.Context) (string, error) {
+	source := filepath.Join(b.lab, "build", "pause", "pause.c")
+	flags := []string{"-static", "-Os", "-s", "-Wall", "-Werror", "-march=x86-64", "-Wl,--build-id=none"}
+	recipe := &store.Recipe{}
+	recipe.Add("flags", flags...)
+	if err := addToolchain(ctx, recipe, nil); err != nil {
+		return "", fmt.Errorf("describe pause: %w", err)
+	}
+	if err := recipe.AddFile("pause.c", source); err != nil {
+		return "", fmt.Errorf("describe pause: %w", err)
+	}
+	return b.get(ctx, "pause", recipe, func(ctx context.Context, dir string, log *os.File) error {
+		compile := exec.CommandContext(ctx, "gcc", append(flags, "-o", filepath.Join(dir, "pause"), source)...)
+		compile.Stdout, compile.Stderr = log, log
+		return compile.Run()
+	})
+}
