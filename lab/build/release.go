@@ -16,17 +16,55 @@ import (
 
 const sumsName = "sha256sum-amd64.txt"
 
-// k3sProgram is one of the commands in the nested module lab/k3s.
-func k3sProgram(command, version string) program {
+// k3sProgram says how one of the commands in the nested module lab/k3s is
+// compiled for a release.
+func (b *builder) k3sProgram(command, version string) (program, error) {
 	p := program{name: "k3s-" + command, module: "k3s", packages: []string{"./" + command}, output: "k3s-" + command}
+	if command == "pack" {
+		return p, nil
+	}
+	folder := filepath.Join(b.lab, p.module)
+	kubernetes, err := moduleVersion(folder, "k8s.io/kubernetes")
+	if err != nil {
+		return program{}, err
+	}
+	sources := &store.Recipe{}
+	if err := sources.AddTree(folder, compiled); err != nil {
+		return program{}, fmt.Errorf("describe k3s: %w", err)
+	}
+	p.set = map[string]string{"main.release": version, "main.revision": sources.Sum()[:8], "main.upstream": kubernetes}
 	if command == "server" {
 		// SQLite, which k3s keeps its state in, is C.
 		p.cgo, p.tags = true, []string{"sqlite_omit_load_extension"}
+		stampKubernetes(p.set, version)
 	}
-	if command != "pack" {
-		p.set = map[string]string{"github.com/omkar619-dev/ssg-bootstrap/lab/k3s/internal/settings.Version": version}
+	return p, nil
+}
+
+// stampKubernetes fills in the version that Kubernetes reports through its API
+// and on the node, which in k3s is k3s's own.
+func stampKubernetes(set map[string]string, version string) {
+	numbers := strings.Split(strings.TrimPrefix(version, "v"), ".")
+	for _, pkg := range []string{"k8s.io/component-base/version", "k8s.io/client-go/pkg/version"} {
+		set[pkg+".gitVersion"] = version
+		set[pkg+".gitTreeState"] = "clean"
+		if len(numbers) > 2 {
+			set[pkg+".gitMajor"], set[pkg+".gitMinor"] = numbers[0], numbers[1]
+		}
 	}
-	return p
+}
+
+// compileK3s returns the path of one of the commands in lab/k3s.
+func (b *builder) compileK3s(ctx context.Context, command, version string) (string, error) {
+	p, err := b.k3sProgram(command, version)
+	if err != nil {
+		return "", err
+	}
+	dir, err := b.compile(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, p.output), nil
 }
 
 // release lays out the files of one k3s release as their publisher does and
@@ -78,11 +116,11 @@ func writeSums(path string, files ...string) error {
 func (b *builder) k3s(ctx context.Context, version string) (string, error) {
 	commands := map[string]string{}
 	for _, name := range []string{"launcher", "server", "pack"} {
-		dir, err := b.compile(ctx, k3sProgram(name, version))
+		path, err := b.compileK3s(ctx, name, version)
 		if err != nil {
 			return "", err
 		}
-		commands[name] = filepath.Join(dir, "k3s-"+name)
+		commands[name] = path
 	}
 	payload, err := b.payload(ctx)
 	if err != nil {
@@ -161,7 +199,7 @@ func (b *builder) upstream(ctx context.Context, u upstream) (string, error) {
 func (b *builder) programs(ctx context.Context, version string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(2)
-	group.Go(func() error { _, err := b.compile(ctx, k3sProgram("server", version)); return err })
+	group.Go(func() error { _, err := b.compileK3s(ctx, "server", version); return err })
 	for _, u := range upstreams() {
 		group.Go(func() error { _, err := b.upstream(ctx, u); return err })
 	}

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 )
 
 // Verify imports the archive of images into a containerd that was built here
@@ -40,16 +42,32 @@ func Verify(ctx context.Context, log *slog.Logger, to io.Writer) error {
 		return fmt.Errorf("verify images: %w", err)
 	}
 	defer stop()
-	// k3s's own importer passes the same: no transfer service, one platform.
-	if _, err := b.ctr(ctx, root, "images", "import", "--local", archive); err != nil {
+	if err := b.importArchive(ctx, root, archive); err != nil {
 		return fmt.Errorf("import images: %w", err)
 	}
-	report, err := b.ctr(ctx, root, "images", "check")
+	report, err := b.ctr(ctx, root, "images", "check").Output()
 	if err != nil {
 		return fmt.Errorf("check images: %w", err)
 	}
-	fmt.Fprintln(to, report)
-	return checkReport(report, planned)
+	fmt.Fprintf(to, "%s", report)
+	return checkReport(string(report), planned)
+}
+
+// importArchive decompresses on the way in, as k3s does: the importer takes a plain tar.
+func (b *builder) importArchive(ctx context.Context, root, archive string) error {
+	file, err := os.Open(archive)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	plain, err := zstd.NewReader(file)
+	if err != nil {
+		return err
+	}
+	defer plain.Close()
+	command := b.ctr(ctx, root, "images", "import", "--local", "-")
+	command.Stdin = plain
+	return command.Run()
 }
 
 // checkReport looks for each image in what `ctr images check` printed.
@@ -111,7 +129,7 @@ func (b *builder) awaitContainerd(ctx context.Context, root string) error {
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		_, err := b.ctr(ctx, root, "version")
+		err := b.ctr(ctx, root, "version").Run()
 		if err == nil {
 			return nil
 		}
@@ -123,13 +141,20 @@ func (b *builder) awaitContainerd(ctx context.Context, root string) error {
 	}
 }
 
-func (b *builder) ctr(ctx context.Context, root string, args ...string) (string, error) {
+// ctr prepares a command; an error of it ends with what it printed.
+func (b *builder) ctr(ctx context.Context, root string, args ...string) *client {
 	command := exec.CommandContext(ctx, b.out("bin", "ctr"), append([]string{"--address", address(root), "--namespace", "k8s.io"}, args...)...)
-	out, err := command.CombinedOutput()
+	return &client{Cmd: command}
+}
+
+type client struct{ *exec.Cmd }
+
+func (c *client) Run() error {
+	out, err := c.CombinedOutput()
 	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
+		return fmt.Errorf("%w: %s", err, out)
 	}
-	return string(out), nil
+	return nil
 }
 
 func address(root string) string { return filepath.Join(root, "socket") }
