@@ -1,6 +1,15 @@
 package spec
 
-import "github.com/omkar619-dev/ssg-bootstrap/profiles"
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/profiles"
+)
 
 // Spec is what should be true of one box.
 type Spec struct {
@@ -13,11 +22,70 @@ type Spec struct {
 	Mirrors    Mirrors  `json:"mirrors,omitzero"`
 }
 
-// Hardware is what a profile is chosen by.
-type Hardware struct {
-	MemoryBytes int64
-	Cores       int
-	// CPULevel is the x86-64 micro-architecture level, 1 to 4; 0 is unknown.
-	CPULevel int
-	CPUModel string
+// Resolve makes the Spec of one host. The profile is the flag's, else the
+// host's, else the default one, else what fits the hardware.
+func Resolve(cfg Config, hostName, profileFlag string, hw Hardware) (Spec, error) {
+	h := cfg.Hosts[hostName]
+	p, why, err := chooseProfile(cfg, hostName, profileFlag, hw)
+	if err != nil {
+		return Spec{}, err
+	}
+	node := cmp.Or(h.NodeName, nodeName(hostName))
+	if !matches(nodeNamePattern, node) || len(node) > 63 {
+		return Spec{}, fault.New(fault.ConfigInvalid, "add the host to ssg-bootstrap.yaml with a nodeName",
+			"%q cannot be made a node's name", hostName)
+	}
+	return Spec{
+		HostName:   hostName,
+		NodeName:   node,
+		Profile:    p,
+		ProfileWhy: why,
+		TLSSANs:    names(node, h.TLSSANs),
+		Mirrors:    cfg.Mirrors,
+	}, nil
+}
+
+func chooseProfile(cfg Config, hostName, flag string, hw Hardware) (profiles.Profile, string, error) {
+	for _, source := range []struct{ name, why string }{
+		{flag, "--profile says so"},
+		{cfg.Hosts[hostName].Profile, "the configuration says so for " + hostName},
+		{cfg.Defaults.Profile, "it is the configuration's default"},
+	} {
+		if source.name == "" {
+			continue
+		}
+		if source.name == Auto {
+			break
+		}
+		p, err := profiles.Load(source.name)
+		return p, fmt.Sprintf("%s, because %s", p.Name, source.why), err
+	}
+	chosen, why := Choose(profiles.List(), hw)
+	p, err := profiles.Load(chosen)
+	return p, why, err
+}
+
+// nodeName makes a node's name of what the user calls the host: an address
+// without user and port, dots of an IP address as hyphens.
+func nodeName(hostName string) string {
+	name := hostName[strings.LastIndexByte(hostName, '@')+1:]
+	if addr, err := netip.ParseAddrPort(name); err == nil {
+		name = addr.Addr().String()
+	} else if before, _, found := strings.Cut(name, ":"); found && strings.Count(name, ":") == 1 {
+		name = before
+	}
+	name = strings.Trim(name, "[]")
+	if _, err := netip.ParseAddr(name); err == nil {
+		return "node-" + strings.Trim(strings.NewReplacer(".", "-", ":", "-", "%", "-").Replace(name), "-")
+	}
+	return strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+}
+
+// names returns the certificate's names, each once, in a stable order, so that
+// reordering the configuration changes nothing on the box.
+func names(node string, further []string) []string {
+	rest := slices.Clone(further)
+	slices.Sort(rest)
+	rest = slices.DeleteFunc(slices.Compact(rest), func(n string) bool { return n == node })
+	return append([]string{node}, rest...)
 }
