@@ -1,0 +1,141 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/omkar619-dev/ssg-bootstrap/lab/build/debian"
+)
+
+// programs are what the lab runs, and the Debian packages that bring them.
+func programs() map[string]string {
+	return map[string]string{
+		"mmdebstrap": "mmdebstrap",
+		"mke2fs":     "e2fsprogs",
+		"qemu-img":   "qemu-utils",
+		"ssh":        "openssh-client",
+	}
+}
+
+// prerequisites installs what is missing. A workstation that has everything is
+// not asked for its sudo password.
+func (l Lab) prerequisites(ctx context.Context) error {
+	var missing []string
+	for program, name := range programs() {
+		if !installed(program) {
+			missing = append(missing, name)
+		}
+	}
+	// Other releases than Debian do not trust its archive by themselves.
+	if _, err := os.Stat("/usr/share/keyrings/debian-archive-keyring.gpg"); err != nil {
+		missing = append(missing, "debian-archive-keyring")
+	}
+	if len(missing) > 0 {
+		if err := l.install(ctx, missing); err != nil {
+			return err
+		}
+	}
+	if !installed(emulator) {
+		return l.installEmulator(ctx)
+	}
+	return nil
+}
+
+// installed also looks where an ordinary user's PATH does not lead.
+func installed(program string) bool {
+	if _, err := exec.LookPath(program); err == nil {
+		return true
+	}
+	_, err := os.Stat(filepath.Join("/usr/sbin", program))
+	return err == nil
+}
+
+func (l Lab) install(ctx context.Context, packages []string, options ...string) error {
+	l.Log.Info("installing with apt", "packages", strings.Join(packages, " "))
+	if err := apt(ctx, append(options, "update")...); err != nil {
+		return fmt.Errorf("update package lists: %w", err)
+	}
+	args := append(options, "install", "--yes", "--no-install-recommends")
+	if err := apt(ctx, append(args, packages...)...); err != nil {
+		return fmt.Errorf("install %s: %w", strings.Join(packages, " "), err)
+	}
+	return nil
+}
+
+func apt(ctx context.Context, args ...string) error {
+	args = append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-oDPkg::Lock::Timeout=300"}, args...)
+	said, err := asRoot(ctx, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", errors.Join(err, ctx.Err()), tail(string(said), 10))
+	}
+	return nil
+}
+
+func tail(text string, lines int) string {
+	all := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// installEmulator takes QEMU from backports on Debian 12, whose own one cannot
+// run a box on two threads, and the distribution's elsewhere.
+func (l Lab) installEmulator(ctx context.Context) error {
+	packages := []string{"qemu-system-x86", "qemu-utils", "seabios", "ipxe-qemu"}
+	release, err := os.ReadFile("/etc/os-release")
+	if err != nil {
+		return fmt.Errorf("install QEMU: %w", err)
+	}
+	if regexp.MustCompile(`(?m)^VERSION_CODENAME="?bookworm"?$`).Match(release) {
+		err := l.installBackport(ctx, packages)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		l.Log.Warn("QEMU cannot be had from backports; Debian 12's own will emulate on one thread, half as fast", "err", err)
+	}
+	return l.install(ctx, packages)
+}
+
+// installBackport gives apt the machine's own sources with backports added, for
+// this one run: the machine's configuration stays as it is.
+func (l Lab) installBackport(ctx context.Context, packages []string) error {
+	own, err := debian.Sources("/etc", "bookworm")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "lab-apt-")
+	if err != nil {
+		return fmt.Errorf("install QEMU: %w", err)
+	}
+	// As root apt leaves files of its own there.
+	defer func() { _ = asRoot(context.WithoutCancel(ctx), "rm", "-rf", dir).Run() }()
+	if err := os.Chmod(dir, 0o755); err != nil {
+		return fmt.Errorf("install QEMU: %w", err)
+	}
+	list := filepath.Join(dir, "backports.sources")
+	if err := os.WriteFile(list, []byte(withBackports(own, "bookworm")), 0o644); err != nil {
+		return fmt.Errorf("install QEMU: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "lists", "partial"), 0o755); err != nil {
+		return fmt.Errorf("install QEMU: %w", err)
+	}
+	return l.install(ctx, packages,
+		"-oDir::Etc::SourceList="+list,
+		"-oDir::Etc::SourceParts=-",
+		"-oDir::State::Lists="+filepath.Join(dir, "lists"),
+		"-oDir::Cache::pkgcache=", "-oDir::Cache::srcpkgcache=",
+		// Otherwise the lists folder's owner would have to be apt's own user.
+		"-oAPT::Sandbox::User=root",
+		"-oAPT::Default-Release=bookworm-backports",
+	)
+}
+
+// withBackports adds the suite to each stanza that has the release itself.
+func withBackports(sources, codename string) string {
+	line := regexp.MustCompile(`(?m)^Suites:(.* )?` + codename + `( .*)?$`)
+	return line.ReplaceAllString(sources, "$0 "+codename+"-backports")
+}
