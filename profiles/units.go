@@ -14,21 +14,24 @@ import (
 // ByteSize is a number of bytes, written as 512MiB, 4GiB or 20GB.
 type ByteSize int64
 
-var byteUnits = [...]struct {
+type byteUnit struct {
 	name  string
 	bytes int64
-}{
-	{"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9},
-	{"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}, {"B", 1},
+}
+
+// byteUnits returns the units, the largest first.
+func byteUnits() []byteUnit {
+	return []byteUnit{
+		{"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9},
+		{"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"kB", 1e3}, {"B", 1},
+	}
 }
 
 const byteSizePattern = `^[0-9]+(\.[0-9]+)?(B|kB|KiB|MB|MiB|GB|GiB|TB|TiB)$`
 
-var byteSizeText = regexp.MustCompile(byteSizePattern)
-
 // UnmarshalText reads a size; the unit is required, because 4 may be anything.
 func (b *ByteSize) UnmarshalText(text []byte) error {
-	m := byteSizeText.FindStringSubmatch(string(text))
+	m := regexp.MustCompile(byteSizePattern).FindStringSubmatch(string(text))
 	if m == nil {
 		return fmt.Errorf("%q is not a size; write it like 512MiB or 4GiB", text)
 	}
@@ -36,7 +39,7 @@ func (b *ByteSize) UnmarshalText(text []byte) error {
 	if err != nil {
 		return fmt.Errorf("read size %q: %w", text, err)
 	}
-	for _, u := range byteUnits {
+	for _, u := range byteUnits() {
 		if u.name != m[2] {
 			continue
 		}
@@ -53,7 +56,7 @@ func (b ByteSize) MarshalText() ([]byte, error) { return []byte(b.String()), nil
 
 // String writes the size in the largest unit in which it is a whole number.
 func (b ByteSize) String() string {
-	for _, u := range byteUnits {
+	for _, u := range byteUnits() {
 		if b != 0 && int64(b)%u.bytes == 0 {
 			return strconv.FormatInt(int64(b)/u.bytes, 10) + u.name
 		}
