@@ -88,7 +88,8 @@ func (b *builder) links(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return store.Link(archive, b.out(archiveName))
+	// Not a link like the others: zstd's own command refuses those.
+	return place(archive, b.out(archiveName))
 }
 
 // Status prints the products that out leads to, with their sizes.

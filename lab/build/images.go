@@ -215,7 +215,7 @@ func traefikEntry() part {
 	script := `#!/bin/sh
 set -e
 case "$1" in
--* | "") set -- traefik "$@" ;;
+-* | "" | version | healthcheck) set -- traefik "$@" ;;
 esac
 exec "$@"
 `

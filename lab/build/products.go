@@ -25,6 +25,7 @@ type upstream struct {
 	tags        []string
 	cgo         bool
 	packs       []string
+	replaced    *replacement
 }
 
 // upstreams lists what is compiled from published modules, the slowest last so
@@ -70,6 +71,12 @@ func upstreams() []upstream {
 			packages:    []string{"cmd/traefik"},
 			versionVar:  "github.com/traefik/traefik/v3/pkg/version.Version",
 			bareVersion: true,
+			// The file that is put in says why.
+			replaced: &replacement{
+				module: "github.com/go-acme/lego/v4",
+				file:   "providers/dns/zz_gen_dns_providers.go",
+				with:   "replaced/dns.go",
+			},
 		},
 	}
 }
@@ -79,7 +86,7 @@ func (u upstream) folder() string { return filepath.Join("third_party", u.name) 
 
 // program says how the upstream is compiled at the given version.
 func (u upstream) program(version string) program {
-	p := program{name: u.name, module: u.folder(), tags: u.tags, cgo: u.cgo, packs: u.packs}
+	p := program{name: u.name, module: u.folder(), tags: u.tags, cgo: u.cgo, packs: u.packs, replaced: u.replaced}
 	for _, name := range u.packages {
 		p.packages = append(p.packages, u.module+"/"+name)
 	}

@@ -24,6 +24,14 @@ type program struct {
 	set      map[string]string // string variables that the linker fills in
 	cgo      bool              // compile against the machine's C library, statically
 	packs    []string          // Debian packages linked into it, whose versions count
+	replaced *replacement
+}
+
+// replacement is a source file of a dependency that is compiled from another one.
+type replacement struct {
+	module string // of the dependency
+	file   string // below that module
+	with   string // below the program's module
 }
 
 // compile returns the folder that holds the program's commands.
@@ -37,11 +45,26 @@ func (b *builder) compile(ctx context.Context, p program) (string, error) {
 		if p.output != "" {
 			target = filepath.Join(dir, p.output)
 		}
-		command := exec.CommandContext(ctx, "go", append(append([]string{"build"}, p.flags()...), append([]string{"-o", target}, p.packages...)...)...)
-		command.Dir, command.Env = filepath.Join(b.lab, p.module), append(os.Environ(), p.environment()...)
+		argv := append([]string{"build", "-o", target}, p.flags()...)
+		if p.replaced != nil {
+			modfile, remove, err := b.replace(ctx, p)
+			if err != nil {
+				return err
+			}
+			defer remove()
+			argv = append(argv, "-modfile", modfile)
+		}
+		command := b.goCommand(ctx, p, append(argv, p.packages...)...)
 		command.Stdout, command.Stderr = log, log
 		return command.Run()
 	})
+}
+
+// goCommand prepares the go command in the program's module.
+func (b *builder) goCommand(ctx context.Context, p program, args ...string) *exec.Cmd {
+	command := exec.CommandContext(ctx, "go", args...)
+	command.Dir, command.Env = filepath.Join(b.lab, p.module), append(os.Environ(), p.environment()...)
+	return command
 }
 
 func (b *builder) programRecipe(ctx context.Context, p program) (*store.Recipe, error) {
@@ -56,6 +79,9 @@ func (b *builder) programRecipe(ctx context.Context, p program) (*store.Recipe, 
 	recipe.Add("flags", p.flags()...)
 	recipe.Add("packages", p.packages...)
 	recipe.Add("output", p.output)
+	if p.replaced != nil {
+		recipe.Add("replaced", p.replaced.module, p.replaced.file, p.replaced.with)
+	}
 	if p.cgo {
 		if err := addToolchain(ctx, recipe, p.packs); err != nil {
 			return nil, err
