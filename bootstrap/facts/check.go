@@ -245,7 +245,7 @@ func (c *checker) software() {
 func packagesOf(tools []string) []string {
 	names := map[string]string{
 		"nft": "nftables", "ip": "iproute2", "ss": "iproute2", "modprobe": "kmod", "sysctl": "procps",
-		"systemd-run": "systemd", "mkswap": "util-linux", "swapon": "mount", "awk": "mawk",
+		"systemd-run": "systemd", "mkswap": "util-linux", "swapon": "mount", "awk": "mawk", "openssl": "openssl",
 	}
 	var out []string
 	for _, t := range tools {

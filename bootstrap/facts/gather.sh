@@ -39,7 +39,10 @@ while read -r name kind size rest; do
 	case $name in */zram*) put mem.zram "$size" ;; esac
 done </proc/swaps
 
-[ -d /run/systemd/system ] && put systemd "$(systemctl --version)"
+if [ -d /run/systemd/system ]; then
+	set -- $(systemctl --version)
+	put systemd "$1 $2"
+fi
 [ -r /sys/fs/cgroup/cgroup.controllers ] && read -r controllers </sys/fs/cgroup/cgroup.controllers && put cgroup "$controllers"
 
 # All modules in one call; one by one only if that says that some are missing.
@@ -108,7 +111,7 @@ if have ss; then
 fi
 have nft && nft list tables | while read -r line; do put nft "$line"; done
 
-for tool in nft ip ss modprobe sysctl systemd-run sha256sum dd sync mkswap swapon df awk; do
+for tool in nft ip ss modprobe sysctl systemd-run sha256sum dd sync mkswap swapon df awk openssl; do
 	have "$tool" || put tool.missing "$tool"
 done
 [ -e /usr/local/bin/k3s ] && put k3s binary

@@ -15,6 +15,17 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/system"
+)
+
+// The steps' names.
+const (
+	BinaryID step.ID = "k3s-binary"
+	ImagesID step.ID = "k3s-images"
+	ConfigID step.ID = "k3s-config"
+	UnitID   step.ID = "k3s-unit"
+	ServerID step.ID = "k3s-server"
+	PodsID   step.ID = "k3s-system-pods"
 )
 
 // Store is where release files come from; *artifact.Store is one.
@@ -30,7 +41,23 @@ type Input struct {
 	Store Store
 }
 
-// Steps returns k3s's steps in the order in which they matter.
+// Steps returns k3s's steps in the order in which they matter. The server
+// starts as soon as its program is there; the images follow on the link while
+// it comes up, and the pods need both.
 func Steps(in Input) []step.Step {
-	return nil
+	p := in.Spec.Profile
+	r := newRelease(in.Store, p.K3s.Version)
+	l := newLoaded(in.Spec)
+	base := system.IDs(system.Input{Spec: in.Spec, Facts: in.Facts})
+	return []step.Step{
+		step.Of(newBinary(r)),
+		step.Of(newImages(r)),
+		step.Of(configuration{l}),
+		step.Of(unit{}),
+		step.Of(server{
+			release: r, loaded: l, node: in.Spec.NodeName, waits: p.Waits,
+			needs: append(base, BinaryID, ConfigID, UnitID),
+		}),
+		step.Of(systemPods{disabled: p.K3s.Disable, waits: p.Waits}),
+	}
 }

@@ -11,13 +11,47 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
+// The steps' names.
+const (
+	ClockID    step.ID = "clock"
+	ModulesID  step.ID = "kernel-modules"
+	SysctlsID  step.ID = "sysctls"
+	ZramID     step.ID = "zram"
+	JournaldID step.ID = "journald"
+	FirewallID step.ID = "firewall"
+)
+
 // Input is what the steps are made from.
 type Input struct {
 	Spec  spec.Spec
 	Facts facts.Facts
 }
 
-// Steps returns the base system's steps in the order in which they matter.
+// Steps returns the base system's steps. The clock comes before all others,
+// because whatever is written or signed under a wrong one carries a wrong date;
+// the modules come before the sysctls, because some exist only with a module.
 func Steps(in Input) []step.Step {
-	return nil
+	s := in.Spec.Profile.System
+	steps := []step.Step{
+		step.Of(clock{}),
+		step.Of(newModules(in.Facts)),
+		step.Of(newSysctls(s.Sysctls)),
+	}
+	if s.Zram.Percent > 0 && in.Facts.Modules["zram"] != facts.ModuleMissing {
+		steps = append(steps, step.Of(newZram(s.Zram, in.Facts.Memory.Total)))
+	}
+	if len(s.Journald) > 0 {
+		steps = append(steps, step.Of(newJournald(s.Journald)))
+	}
+	return append(steps, step.Of(newFirewall()))
+}
+
+// IDs returns the names of the steps, for those that need the whole base
+// system to be in place.
+func IDs(in Input) []step.ID {
+	var out []step.ID
+	for _, s := range Steps(in) {
+		out = append(out, s.ID())
+	}
+	return out
 }

@@ -1,0 +1,140 @@
+package k3s
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
+)
+
+// AdminKubeconfig returns the admin's kubeconfig as k3s wrote it.
+func AdminKubeconfig(ctx context.Context, r host.Reader) (secrets.Value, error) {
+	out, err := r.Query(ctx, host.Command{Argv: []string{"cat", adminPath}, Root: true})
+	var failed *host.CommandError
+	switch {
+	case errors.As(err, &failed):
+		return secrets.Value{}, fault.New(fault.NotInstalled, "", "there is no %s on the box", adminPath)
+	case err != nil:
+		return secrets.Value{}, fmt.Errorf("read %s: %w", adminPath, err)
+	}
+	return secrets.NewValue(string(out)), nil
+}
+
+// Status is what a running k3s looks like.
+type Status struct {
+	Installed bool   `json:"installed"`
+	Unit      string `json:"unit"`
+	PID       string `json:"pid,omitempty"`
+	Restarts  int    `json:"restarts"`
+	// Since is when the process that runs was started.
+	Since     time.Time `json:"since,omitzero"`
+	Version   string    `json:"version,omitempty"`
+	Runtime   string    `json:"runtime,omitempty"`
+	Node      string    `json:"node,omitempty"`
+	Ready     bool      `json:"ready"`
+	NodeSays  string    `json:"nodeSays,omitempty"`
+	Pods      []Pod     `json:"pods,omitempty"`
+	Memory    Usage     `json:"memory"`
+	DiskUsed  int64     `json:"diskUsed"`
+	DiskFree  int64     `json:"diskFree"`
+	Datastore int64     `json:"datastore"`
+}
+
+// Usage is the memory of k3s's own processes, in bytes and as each process's
+// fair share (PSS): shared pages are counted once.
+type Usage struct {
+	Server     int64 `json:"server"`
+	Containerd int64 `json:"containerd"`
+	Shims      int64 `json:"shims"`
+}
+
+// The processes are found by the service's cgroup. Pods are not in it.
+const statusScript = `systemctl show -p MainPID -p NRestarts -p LoadState -p ExecMainStartTimestamp ` + unitName + `
+group=$(systemctl show -p ControlGroup --value ` + unitName + `)
+if [ -n "$group" ] && [ -r "/sys/fs/cgroup$group/cgroup.procs" ]; then
+	while read -r pid; do
+		read -r name <"/proc/$pid/comm" || continue
+		awk -v name="$name" '$1 == "Pss:" { print "pss=" $2 " " name }' "/proc/$pid/smaps_rollup"
+	done <"/sys/fs/cgroup$group/cgroup.procs"
+fi
+set -f
+set -- $(df -B1 --output=used,avail /var/lib)
+echo "disk=$3 $4"
+[ -f ` + dataDir + `/server/db/state.db ] && echo "datastore=$(stat -c %s ` + dataDir + `/server/db/state.db)"
+`
+
+// Look returns the status of k3s, in one round trip.
+func Look(ctx context.Context, r host.Reader) (Status, error) {
+	script := managed.UnitScript(unitName) + statusScript +
+		apiScript("/api/v1/nodes", "/api/v1/pods?includeObject=None") + ":\n"
+	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", script, "sh"}, Root: true})
+	if err != nil {
+		return Status{}, fmt.Errorf("look at k3s: %w", err)
+	}
+	head, answers := cutAPI(out)
+	s := parseStatus(head)
+	if len(answers) > 0 {
+		s.cluster(answers)
+	}
+	return s, nil
+}
+
+func parseStatus(head []byte) Status {
+	m := pairs(head)
+	restarts, _ := strconv.Atoi(m["NRestarts"])
+	s := Status{
+		Installed: m["LoadState"] == "loaded", Unit: m["ActiveState"], PID: m["MainPID"], Restarts: restarts,
+	}
+	// As in "Sun 2026-11-22 21:26:43 UTC".
+	if t, err := time.Parse("Mon 2006-01-02 15:04:05 MST", m["ExecMainStartTimestamp"]); err == nil {
+		s.Since = t
+	}
+	s.DiskUsed, s.DiskFree = twoNumbers(m["disk"])
+	s.Datastore, _ = twoNumbers(m["datastore"])
+	for line := range strings.Lines(string(head)) {
+		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "pss=")
+		if !ok {
+			continue
+		}
+		kib, name, _ := strings.Cut(rest, " ")
+		n, _ := strconv.ParseInt(kib, 10, 64)
+		switch {
+		case strings.HasPrefix(name, "containerd-shim"):
+			s.Memory.Shims += n << 10
+		case strings.HasPrefix(name, "containerd"):
+			s.Memory.Containerd += n << 10
+		default:
+			s.Memory.Server += n << 10
+		}
+	}
+	return s
+}
+
+func twoNumbers(v string) (int64, int64) {
+	a, b, _ := strings.Cut(v, " ")
+	x, _ := strconv.ParseInt(a, 10, 64)
+	y, _ := strconv.ParseInt(b, 10, 64)
+	return x, y
+}
+
+func (s *Status) cluster(answers []answer) {
+	var nodes struct {
+		Items []node `json:"items"`
+	}
+	if err := answers[0].into(&nodes); err == nil && len(nodes.Items) > 0 {
+		n := nodes.Items[0]
+		s.Node, s.Version, s.Runtime = n.Metadata.Name, n.Status.NodeInfo.KubeletVersion, n.Status.NodeInfo.ContainerRuntimeVersion
+		s.Ready, s.NodeSays = n.ready()
+	}
+	var t table
+	if len(answers) > 1 && answers[1].into(&t) == nil {
+		s.Pods = pods(t)
+	}
+}

@@ -1,0 +1,159 @@
+package k3s
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// The cluster is read by the box itself: requests and answers travel in the
+// same query as everything else, which costs no further round trip, and no
+// start of kubectl, which takes an old CPU seconds. Only GETs are sent, so a
+// query stays one that changes nothing.
+
+// apiScript returns a fragment that sends the paths' requests over one
+// connection and prints the raw answers. The admin's key never leaves the box.
+func apiScript(paths ...string) string {
+	var requests strings.Builder
+	for i, p := range paths {
+		connection := "keep-alive"
+		if i == len(paths)-1 {
+			connection = "close"
+		}
+		fmt.Fprintf(&requests, `GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: %s\r\nConnection: %s\r\n\r\n`, p, accept(p), connection)
+	}
+	return "echo; echo '" + apiSeparator + "'\nprintf '" + requests.String() + "' | openssl s_client -quiet -verify_quiet -verify_return_error" +
+		" -connect 127.0.0.1:6443 -CAfile " + tlsDir + "/server-ca.crt" +
+		" -cert " + tlsDir + "/client-admin.crt -key " + tlsDir + "/client-admin.key 2>/dev/null\n"
+}
+
+const apiSeparator = "-- api --"
+
+// accept asks for tables of what kubectl would print where a list is asked
+// for: whole pods are a hundred times as long.
+func accept(path string) string {
+	if strings.Contains(path, "includeObject=None") {
+		return "application/json;as=Table;v=v1;g=meta.k8s.io"
+	}
+	return "application/json"
+}
+
+// answer is one response of the API server.
+type answer struct {
+	Status int
+	Body   []byte
+}
+
+// cutAPI splits a query's output into what came before the API's answers and
+// the answers, as far as they arrived.
+func cutAPI(out []byte) ([]byte, []answer) {
+	head, raw, ok := bytes.Cut(out, []byte("\n"+apiSeparator+"\n"))
+	if !ok {
+		return out, nil
+	}
+	var answers []answer
+	for r := bufio.NewReader(bytes.NewReader(raw)); ; {
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return head, answers
+		}
+		body, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
+		if err != nil {
+			return head, answers
+		}
+		answers = append(answers, answer{resp.StatusCode, body})
+	}
+}
+
+func (a answer) into(v any) error {
+	if a.Status != http.StatusOK {
+		return fmt.Errorf("the API server answers %d", a.Status)
+	}
+	return json.Unmarshal(a.Body, v)
+}
+
+// node is the part of a node that says whether it works.
+type node struct {
+	Metadata struct {
+		Name string `json:"name"`
+	} `json:"metadata"`
+	Status struct {
+		Conditions []struct {
+			Type    string `json:"type"`
+			Status  string `json:"status"`
+			Message string `json:"message"`
+		} `json:"conditions"`
+		NodeInfo struct {
+			KubeletVersion          string `json:"kubeletVersion"`
+			ContainerRuntimeVersion string `json:"containerRuntimeVersion"`
+		} `json:"nodeInfo"`
+		Capacity map[string]string `json:"capacity"`
+	} `json:"status"`
+}
+
+// ready returns whether the node is, and what it says if it is not.
+func (n node) ready() (bool, string) {
+	for _, c := range n.Status.Conditions {
+		if c.Type == "Ready" {
+			return c.Status == "True", c.Message
+		}
+	}
+	return false, "has not reported yet"
+}
+
+// table is how the API server prints a list.
+type table struct {
+	Columns []struct {
+		Name string `json:"name"`
+	} `json:"columnDefinitions"`
+	Rows []struct {
+		Cells []any `json:"cells"`
+	} `json:"rows"`
+}
+
+// column returns the texts of one column, row by row.
+func (t table) column(name string) []string {
+	out := make([]string, len(t.Rows))
+	for i, c := range t.Columns {
+		if c.Name != name {
+			continue
+		}
+		for j, r := range t.Rows {
+			if i < len(r.Cells) {
+				out[j] = fmt.Sprint(r.Cells[i])
+			}
+		}
+	}
+	return out
+}
+
+// Pod is one pod as kubectl would print it.
+type Pod struct {
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	Ready     string `json:"ready"`
+	Status    string `json:"status"`
+	Restarts  string `json:"restarts"`
+}
+
+func pods(t table) []Pod {
+	names, ready, status, restarts := t.column("Name"), t.column("Ready"), t.column("Status"), t.column("Restarts")
+	out := make([]Pod, len(names))
+	for i := range names {
+		out[i] = Pod{Name: names[i], Ready: ready[i], Status: status[i], Restarts: restarts[i]}
+	}
+	return out
+}
+
+// Works reports whether the pod has done or does what it is for.
+func (p Pod) Works() bool {
+	if p.Status == "Completed" {
+		return true
+	}
+	ready, all, ok := strings.Cut(p.Ready, "/")
+	return ok && p.Status == "Running" && ready == all
+}

@@ -1,0 +1,80 @@
+package k3s
+
+import (
+	"context"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+)
+
+// configuration is what k3s reads at its start.
+type configuration struct{ loaded loaded }
+
+func (c configuration) ID() step.ID      { return ConfigID }
+func (c configuration) Title() string    { return "k3s configuration" }
+func (c configuration) Needs() []step.ID { return nil }
+func (c configuration) Lane() step.Lane  { return step.LaneBox }
+
+func (c configuration) Observe(ctx context.Context, r host.Reader) (managed.State, error) {
+	files, err := configFiles(c.loaded)
+	if err != nil {
+		return nil, err
+	}
+	state, _, err := managed.Observe(ctx, r, files, "")
+	return state, err
+}
+
+func (c configuration) Diff(s managed.State) ([]step.Change, error) {
+	files, err := configFiles(c.loaded)
+	if err != nil {
+		return nil, err
+	}
+	return managed.Diff(files, s), nil
+}
+
+func (c configuration) Apply(ctx context.Context, r step.Run, changes []step.Change) error {
+	files, err := configFiles(c.loaded)
+	if err != nil {
+		return err
+	}
+	if err := forgetDigest(ctx, r.Host); err != nil {
+		return err
+	}
+	return managed.Apply(ctx, r.Host, files, changes)
+}
+
+// unit is the service as systemd sees it, and the scripts beside it.
+type unit struct{}
+
+type unitState struct {
+	files managed.State
+	unit  managed.Unit
+}
+
+func (u unit) ID() step.ID      { return UnitID }
+func (u unit) Title() string    { return "k3s service" }
+func (u unit) Needs() []step.ID { return nil }
+func (u unit) Lane() step.Lane  { return step.LaneBox }
+
+func (u unit) Observe(ctx context.Context, r host.Reader) (unitState, error) {
+	files, out, err := managed.Observe(ctx, r, unitFiles(), managed.UnitScript(unitName))
+	return unitState{files, managed.ParseUnit(out)}, err
+}
+
+func (u unit) Diff(s unitState) ([]step.Change, error) {
+	out := managed.Diff(unitFiles(), s.files)
+	return append(out, managed.DiffUnit(unitName, s.unit, managed.Named(out, unitPath))...), nil
+}
+
+func (u unit) Apply(ctx context.Context, r step.Run, changes []step.Change) error {
+	if managed.Touches(changes, unitFiles()) {
+		if err := forgetDigest(ctx, r.Host); err != nil {
+			return err
+		}
+	}
+	if err := managed.Apply(ctx, r.Host, unitFiles(), changes); err != nil {
+		return err
+	}
+	return managed.ApplyUnit(ctx, r.Host, unitName, changes)
+}

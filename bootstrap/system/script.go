@@ -1,0 +1,42 @@
+package system
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
+)
+
+const header = managed.Marker + "\n"
+
+// settings writes key, separator, value, one a line, sorted.
+func settings(m map[string]string, separator string) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		b.WriteString(k + separator + m[k] + "\n")
+	}
+	return b.String()
+}
+
+// run runs one program as root, for its effect.
+func run(ctx context.Context, h host.Host, argv ...string) error {
+	if _, err := h.Run(ctx, host.Command{Argv: argv, Root: true}); err != nil {
+		return fmt.Errorf("run %s: %w", argv[0], err)
+	}
+	return nil
+}
+
+// pairs reads key=value lines and leaves out all others.
+func pairs(out []byte) map[string]string {
+	m := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if k, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
+			m[k] = v
+		}
+	}
+	return m
+}
