@@ -9,7 +9,7 @@ package profiles
 // Profile is one kind of hardware and how the cluster is run on it.
 type Profile struct {
 	// Name is a lower-kebab name, as given to --profile.
-	Name string `yaml:"name" json:"name" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" jsonschema_description:"Lower-kebab name of the profile."`
+	Name string `yaml:"name" json:"name" jsonschema:"required,pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" jsonschema_description:"Lower-kebab name of the profile."`
 	// Description says in one sentence which hardware is meant.
 	Description string `yaml:"description,omitempty" json:"description,omitempty" jsonschema_description:"Which hardware is meant, in one sentence."`
 	// Extends names a built-in profile, or the path of one relative to this
@@ -51,9 +51,9 @@ type K3s struct {
 
 	// The Go runtime's limits, as the variables of the same name take them;
 	// containerd's are passed with k3s's CONTAINERD_ prefix.
-	GoMemLimit           string `yaml:"goMemLimit,omitempty" json:"goMemLimit,omitempty" jsonschema:"pattern=^[0-9]+(B|KiB|MiB|GiB)$" jsonschema_description:"GOMEMLIMIT of the k3s process."`
+	GoMemLimit           string `yaml:"goMemLimit,omitempty" json:"goMemLimit,omitempty" jsonschema:"pattern=^[1-9][0-9]*(B|KiB|MiB|GiB)$" jsonschema_description:"GOMEMLIMIT of the k3s process."`
 	GoGC                 string `yaml:"goGC,omitempty" json:"goGC,omitempty" jsonschema:"pattern=^([1-9][0-9]*|off)$" jsonschema_description:"GOGC of the k3s process."`
-	ContainerdGoMemLimit string `yaml:"containerdGoMemLimit,omitempty" json:"containerdGoMemLimit,omitempty" jsonschema:"pattern=^[0-9]+(B|KiB|MiB|GiB)$" jsonschema_description:"GOMEMLIMIT of containerd."`
+	ContainerdGoMemLimit string `yaml:"containerdGoMemLimit,omitempty" json:"containerdGoMemLimit,omitempty" jsonschema:"pattern=^[1-9][0-9]*(B|KiB|MiB|GiB)$" jsonschema_description:"GOMEMLIMIT of containerd."`
 	ContainerdGoGC       string `yaml:"containerdGoGC,omitempty" json:"containerdGoGC,omitempty" jsonschema:"pattern=^([1-9][0-9]*|off)$" jsonschema_description:"GOGC of containerd."`
 }
 
@@ -106,12 +106,12 @@ type Chart struct {
 
 // Documented is one published figure.
 type Documented struct {
-	Metric string  `yaml:"metric" json:"metric" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" jsonschema_description:"Lower-kebab name of what was measured."`
-	Value  float64 `yaml:"value" json:"value" jsonschema_description:"The figure."`
-	Unit   string  `yaml:"unit" json:"unit" jsonschema:"enum=s,enum=GiB,enum=GB,enum=Mbit/s" jsonschema_description:"Its unit."`
+	Metric string  `yaml:"metric" json:"metric" jsonschema:"required,pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" jsonschema_description:"Lower-kebab name of what was measured."`
+	Value  float64 `yaml:"value" json:"value" jsonschema:"required,exclusiveMinimum=0" jsonschema_description:"The figure."`
+	Unit   string  `yaml:"unit" json:"unit" jsonschema:"required,enum=s,enum=GiB,enum=GB,enum=Mbit/s" jsonschema_description:"Its unit."`
 	// Bound is how the figure is meant: "about" or "below".
 	Bound  string `yaml:"bound,omitempty" json:"bound,omitempty" jsonschema:"enum=about,enum=below" jsonschema_description:"How the figure is meant."`
-	Source string `yaml:"source" json:"source" jsonschema_description:"Where it was published."`
+	Source string `yaml:"source" json:"source" jsonschema:"required" jsonschema_description:"Where it was published."`
 	Note   string `yaml:"note,omitempty" json:"note,omitempty" jsonschema_description:"How it was measured, as far as it is known."`
 }
 

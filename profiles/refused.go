@@ -37,15 +37,14 @@ func refusedFlags() map[string]string {
 // refusedConfig says why a key of config.yaml is refused, or "".
 func refusedConfig(key string, value any) string {
 	elsewhere := map[string]string{
-		"disable":                           "k3s.disable",
-		"kube-apiserver-arg":                "k3s.apiServerArgs",
-		"kube-controller-manager-arg":       "k3s.controllerManagerArgs",
-		"kube-scheduler-arg":                "k3s.schedulerArgs",
-		"kube-proxy-arg":                    "k3s.kubeProxyArgs",
-		"kubelet-arg":                       "k3s.kubelet",
-		"tls-san":                           "tlsSANs of the host in ssg-bootstrap.yaml",
-		"node-name":                         "nodeName of the host in ssg-bootstrap.yaml",
-		"kube-cloud-controller-manager-arg": "nothing: ServiceLB lives in the cloud controller",
+		"disable":                     "k3s.disable",
+		"kube-apiserver-arg":          "k3s.apiServerArgs",
+		"kube-controller-manager-arg": "k3s.controllerManagerArgs",
+		"kube-scheduler-arg":          "k3s.schedulerArgs",
+		"kube-proxy-arg":              "k3s.kubeProxyArgs",
+		"kubelet-arg":                 "k3s.kubelet",
+		"tls-san":                     "tlsSANs of the host in ssg-bootstrap.yaml",
+		"node-name":                   "nodeName of the host in ssg-bootstrap.yaml",
 	}
 	if place := elsewhere[key]; place != "" {
 		return "use " + place
@@ -65,18 +64,19 @@ func refusedConfig(key string, value any) string {
 		return why
 	}
 	owned := map[string]string{
-		"data-dir":           "backup, restore and uninstall know k3s by its usual folder",
-		"token":              "a secret does not belong in a profile; k3s makes its own",
-		"token-file":         "k3s makes its own token",
-		"agent-token":        "a secret does not belong in a profile",
-		"agent-token-file":   "the box is the whole cluster",
-		"server":             "the box is the whole cluster",
-		"cluster-init":       "the datastore is SQLite; etcd does not fit the hardware",
-		"datastore-endpoint": "the datastore is SQLite on the box; backup relies on it",
-		"vpn-auth":           "a secret does not belong in a profile; the tailnet is joined by the host, not by k3s",
-		"bind-address":       "other ports stay open anyway; the firewall keeps 6443 to the box and the tailnet",
-		"https-listen-port":  "the firewall and the kubeconfig know the API server by 6443",
-		"config":             "k3s reads the file that is written here",
+		"data-dir":                          "backup, restore and uninstall know k3s by its usual folder",
+		"token":                             "a secret does not belong in a profile; k3s makes its own",
+		"token-file":                        "k3s makes its own token",
+		"agent-token":                       "a secret does not belong in a profile",
+		"agent-token-file":                  "the box is the whole cluster",
+		"server":                            "the box is the whole cluster",
+		"cluster-init":                      "the datastore is SQLite; etcd does not fit the hardware",
+		"datastore-endpoint":                "the datastore is SQLite on the box; backup relies on it",
+		"vpn-auth":                          "a secret does not belong in a profile; the tailnet is joined by the host, not by k3s",
+		"bind-address":                      "other ports stay open anyway; the firewall keeps 6443 to the box and the tailnet",
+		"https-listen-port":                 "the firewall and the kubeconfig know the API server by 6443",
+		"kube-cloud-controller-manager-arg": "ServiceLB lives in the cloud controller; k3s sets it to fit",
+		"config":                            "k3s reads the file that is written here",
 	}
 	if why := owned[key]; why != "" {
 		return why

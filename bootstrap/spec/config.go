@@ -33,7 +33,7 @@ type Host struct {
 	Jump []string `yaml:"jump,omitempty" json:"jump,omitempty" jsonschema_description:"Hosts to go through, the first hop first: names from this file, aliases or user@address:port."`
 
 	Profile  string   `yaml:"profile,omitempty" json:"profile,omitempty" jsonschema_description:"A built-in profile, the path of one, or auto."`
-	NodeName string   `yaml:"nodeName,omitempty" json:"nodeName,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"The Kubernetes node's name; default: the host's name."`
+	NodeName string   `yaml:"nodeName,omitempty" json:"nodeName,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"The Kubernetes node's name; default: the host's name."`
 	TLSSANs  []string `yaml:"tlsSANs,omitempty" json:"tlsSANs,omitempty" jsonschema_description:"Further names and addresses for the API server's certificate."`
 }
 

@@ -19,6 +19,14 @@ func (d *Document) value(n ast.Node, v reflect.Value, path []string) {
 	if _, noted := d.positions[joined(path)]; !noted {
 		d.positions[joined(path)] = position(n)
 	}
+	before := len(d.mistakes)
+	d.read(n, v, path)
+	if _, readable := n.(ast.MapNode); !readable && len(d.mistakes) > before {
+		d.unread[joined(path)] = true
+	}
+}
+
+func (d *Document) read(n ast.Node, v reflect.Value, path []string) {
 	if t, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
 		d.text(n, t)
 		return

@@ -43,7 +43,10 @@ type Document struct {
 	file      string
 	root      ast.Node
 	positions map[string]*token.Position
-	mistakes  []Mistake
+	// unread are the paths whose values could not be read; what follows from
+	// their absence is not worth a second mistake.
+	unread   map[string]bool
+	mistakes []Mistake
 }
 
 // Decode reads data into the struct that into points to. What the file does
@@ -51,8 +54,9 @@ type Document struct {
 // over another. Mistakes are collected, not returned: call Mistakes when all
 // checks are done.
 func Decode(file string, data []byte, into any) *Document {
-	d := &Document{file: file, positions: make(map[string]*token.Position)}
+	d := &Document{file: file, positions: make(map[string]*token.Position), unread: make(map[string]bool)}
 	d.parse(data)
+	d.unread[""] = len(d.mistakes) > 0
 	if d.root != nil {
 		d.value(d.root, reflect.ValueOf(into).Elem(), nil)
 	}
@@ -60,8 +64,14 @@ func Decode(file string, data []byte, into any) *Document {
 }
 
 // Refuse adds a mistake at the place of the value that path names; if the file
-// does not say it, at the closest one around it.
+// does not say it, at the closest one around it. A value that could not be
+// read has its mistake already and gets no other.
 func (d *Document) Refuse(path []string, format string, args ...any) {
+	for n := range len(path) + 1 {
+		if d.unread[joined(path[:n])] {
+			return
+		}
+	}
 	for n := len(path); n >= 0; n-- {
 		if pos := d.positions[joined(path[:n])]; pos != nil {
 			d.refuse(pos, format, args...)
@@ -164,7 +174,16 @@ func (d *Document) syntax(err error) {
 // slashes, but never a zero byte.
 func joined(path []string) string { return strings.Join(path, "\x00") }
 
+// position is where n begins; a mapping's own token is its first colon.
 func position(n ast.Node) *token.Position {
+	switch m := n.(type) {
+	case *ast.MappingNode:
+		if !m.IsFlowStyle && len(m.Values) > 0 {
+			return position(m.Values[0].Key)
+		}
+	case *ast.MappingValueNode:
+		return position(m.Key)
+	}
 	if n == nil || n.GetToken() == nil {
 		return nil
 	}
