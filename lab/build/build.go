@@ -16,6 +16,9 @@ import (
 // DefaultK3s is the release that the lab's mirror calls stable.
 const DefaultK3s = "v1.36.4+k3s1"
 
+// keptVersions is how many versions of a product stay in the store.
+const keptVersions = 6
+
 // All builds what is missing of everything that the lab serves, and links it
 // into the folder out.
 func All(ctx context.Context, log *slog.Logger) error {
@@ -35,6 +38,9 @@ func All(ctx context.Context, log *slog.Logger) error {
 	}
 	dir, err := b.release(ctx, DefaultK3s)
 	if err != nil {
+		return err
+	}
+	if err := b.store.Prune(keptVersions); err != nil {
 		return err
 	}
 	log.Info("all is built", "release", dir, "took", time.Since(start).Round(time.Second/10))

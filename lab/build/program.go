@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/modfile"
 
@@ -64,6 +65,9 @@ func (b *builder) compile(ctx context.Context, p program) (string, error) {
 func (b *builder) goCommand(ctx context.Context, p program, args ...string) *exec.Cmd {
 	command := exec.CommandContext(ctx, "go", args...)
 	command.Dir, command.Env = filepath.Join(b.lab, p.module), append(os.Environ(), p.environment()...)
+	// Interrupted, it stops the compilers that it started; killed, it leaves them running.
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = 10 * time.Second
 	return command
 }
 

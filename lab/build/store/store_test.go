@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 func recipeOf(t *testing.T, dir string, lines ...string) *Recipe {
@@ -152,5 +153,41 @@ func TestLinkMovesFromOneProductToTheNext(t *testing.T) {
 	}
 	if target, err := os.Readlink(filepath.Join(dir, "out", "bin", "tool")); err != nil || filepath.IsAbs(target) {
 		t.Errorf("the link is %q, %v: want a relative one, so that the cache can move", target, err)
+	}
+}
+
+func TestPruneKeepsTheLastUsedOfEachProduct(t *testing.T) {
+	s, err := Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(name, version string) string {
+		recipe := &Recipe{}
+		recipe.Add("version", version)
+		dir, err := s.Get(t.Context(), name, recipe, func(context.Context, string) error { return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dir
+	}
+	age := func(dir string, hours int) {
+		then := time.Now().Add(-time.Duration(hours) * time.Hour)
+		if err := os.Chtimes(dir, then, then); err != nil {
+			t.Fatal(err)
+		}
+	}
+	oldest, middle, other := get("k3s", "1"), get("k3s", "2"), get("k3s-server", "1")
+	age(oldest, 3)
+	age(middle, 2)
+	age(other, 9)
+	newest := get("k3s", "3")
+	get("k3s", "1") // asked for again, so no longer the one to go
+	if err := s.Prune(2); err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]bool{oldest: true, middle: false, newest: true, other: true} {
+		if got := exists(dir); got != want {
+			t.Errorf("%s is there: %t, want %t", filepath.Base(dir), got, want)
+		}
 	}
 }
