@@ -1,0 +1,369 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/lab/link"
+)
+
+// TestCore walks the whole way of a box: fresh, installed, used, installed
+// again, changed, measured, emptied. The parts build on each other, so the
+// first that fails ends it.
+func TestCore(t *testing.T) {
+	b := newBox(t)
+	f := &figures{}
+	t.Cleanup(func() { f.print(t) })
+	parts := []struct {
+		name string
+		run  func(*testing.T, *box, *figures)
+	}{
+		{"a plan leaves no trace", planLeavesNoTrace},
+		{"install makes a Ready node", installMakesAReadyNode},
+		{"the cluster serves through tunnel and kubeconfig", theClusterServes},
+		{"install again changes nothing", installAgainChangesNothing},
+		{"the API refuses the LAN", theAPIRefusesTheLAN},
+		{"a comment restarts nothing, a flag restarts once", onlyFlagsRestart},
+		{"the profile saves memory", theProfileSavesMemory},
+		{"a slow link is used to the full", aSlowLinkIsUsedToTheFull},
+		{"a large file needs little memory", aLargeFileNeedsLittleMemory},
+		{"uninstall leaves nothing of ours", uninstallLeavesNothing},
+		{"cut and killed on the way, it converges", cutAndKilledOnTheWay},
+	}
+	for _, part := range parts {
+		if !t.Run(part.name, func(t *testing.T) {
+			begin := time.Now()
+			part.run(t, b, f)
+			t.Logf("took %s", seconds(time.Since(begin)))
+		}) {
+			t.FailNow()
+		}
+	}
+}
+
+// listing shows everything on the box that a plan might change. What any login
+// changes by itself is left out: the journal, login records and sudo's own
+// time stamps.
+const listing = `
+find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log/journal -o -path /dev \) -prune -o -printf '%y %m %u %g %s %T@ %p -> %l\n' |
+  grep -v -e ' /var/log/wtmp' -e ' /var/log/lastlog' -e ' /var/log/btmp' -e ' /var/lib/wtmpdb' -e ' /var/lib/lastlog' -e ' /var/lib/systemd/' -e ' /home/[^/]*/.cache' | sort -k7
+find /run /tmp -xdev -type f -o -type d | grep -v -e /run/user -e /run/log -e /run/systemd -e /run/sudo -e /run/udev -e /tmp/systemd-private | sort
+systemctl list-unit-files --no-pager --no-legend
+systemctl list-units --all --no-pager --no-legend --plain --type=service,timer,socket,swap | grep -v -e '^user@' -e '^user-runtime-dir@' -e 'ssh@' -e sshd@ | awk '{print $1, $2, $3}'
+nft list ruleset
+cat /proc/swaps
+lsmod | awk '{print $1}' | sort
+sysctl -a 2>/dev/null | grep -e ^vm.swappiness -e ^fs.inotify -e ^net.ipv4.ip_forward -e ^kernel.panic -e ^vm.overcommit
+`
+
+func planLeavesNoTrace(t *testing.T, b *box, f *figures) {
+	b.root(t, "true") // the first login of all makes files of its own
+	before := b.root(t, listing)
+	r := b.client.start(t, nil, "plan", "--host", hostName, "--exit-code")
+	if exit := r.wait(t); exit != 3 {
+		t.Fatalf("plan of a fresh box: exit %d, want 3\n%s\n%s", exit, r.stdout.String(), r.log())
+	}
+	after := b.root(t, listing)
+	if before != after {
+		t.Errorf("the plan changed the box:\n%s", lineDiff(before, after))
+	}
+	f.add(t, "plan of a fresh box", "%s, %d lines of listing compared", seconds(r.took), strings.Count(before, "\n"))
+}
+
+// lineDiff returns the lines that only one of the two has.
+func lineDiff(a, b string) string {
+	in := func(s string) map[string]bool {
+		set := map[string]bool{}
+		for line := range strings.Lines(s) {
+			set[line] = true
+		}
+		return set
+	}
+	old, now := in(a), in(b)
+	var out strings.Builder
+	for line := range strings.Lines(a) {
+		if !now[line] {
+			out.WriteString("- " + line)
+		}
+	}
+	for line := range strings.Lines(b) {
+		if !old[line] {
+			out.WriteString("+ " + line)
+		}
+	}
+	return out.String()
+}
+
+func installMakesAReadyNode(t *testing.T, b *box, f *figures) {
+	before := b.link.Stats()
+	r := b.client.must(t, "install", "--host", hostName)
+	after := b.link.Stats()
+	f.add(t, "install on a fresh box", "%s, %s over the link", seconds(r.took), megabytes(after.Up-before.Up))
+	for step, took := range r.steps() {
+		f.add(t, "  step "+step, "%s", seconds(took))
+	}
+	if p := b.k3sProcess(t); strings.Contains(p, "MainPID=0") {
+		t.Errorf("k3s does not run: %s", p)
+	}
+	f.add(t, "k3s", "%s", strings.ReplaceAll(strings.TrimSpace(b.root(t, "k3s --version")), "\n", "; "))
+}
+
+func installAgainChangesNothing(t *testing.T, b *box, f *figures) {
+	process := b.k3sProcess(t)
+	before := b.link.Stats()
+	r := b.client.must(t, "install", "--host", hostName)
+	moved := b.link.Stats()
+	bytes := moved.Up + moved.Down - before.Up - before.Down
+	for _, e := range r.events {
+		if e.Kind == "step-done" {
+			t.Errorf("the second run changed %s", e.Step)
+		}
+	}
+	if now := b.k3sProcess(t); now != process {
+		t.Errorf("k3s was restarted: %s, then %s", process, now)
+	}
+	if bytes >= 100_000 {
+		t.Errorf("the second run moved %d bytes, want under 100 kB", bytes)
+	}
+	plain := b.ssh(t, "true")
+	ratio := r.took.Seconds() / plain.Seconds()
+	f.add(t, "install again", "%s, %.1f kB over the link; `ssh %s true` takes %s: %.1f times as long",
+		seconds(r.took), float64(bytes)/1e3, hostName, seconds(plain), ratio)
+	if ratio >= 6 {
+		t.Errorf("the second run took %.1f times as long as a plain ssh, want under 6", ratio)
+	}
+	b.client.must(t, "plan", "--host", hostName, "--exit-code")
+}
+
+// lanProbe asks for the API from a network namespace on the box that sees only
+// the box's LAN address, as a neighbour on the same switch would.
+const lanProbe = `
+set -e
+ip netns add neighbour
+trap 'ip netns del neighbour' EXIT
+ip link add lan0 type veth peer name lan1 netns neighbour
+ip addr add 192.0.2.1/24 dev lan0
+ip link set lan0 up
+ip -n neighbour addr add 192.0.2.2/24 dev lan1
+ip -n neighbour link set lan1 up
+ip -n neighbour route add default via 192.0.2.1
+lan=$(ip -4 -o addr show scope global | awk '$2 !~ /lan0|cni0|veth/ {split($4, a, "/"); print a[1]; exit}')
+for try in "127.0.0.1 6443 box" "$lan 22 neighbour" "$lan 6443 neighbour" "$lan 10250 neighbour"; do
+  set -- $try
+  if [ "$3" = neighbour ]; then in="ip netns exec neighbour"; else in=""; fi
+  if out=$($in bash -c "exec 3<>/dev/tcp/$1/$2" 2>&1); then echo "$3 $2 open"; else echo "$3 $2 ${out##*: }"; fi
+done
+`
+
+func theAPIRefusesTheLAN(t *testing.T, b *box, _ *figures) {
+	got := b.root(t, lanProbe)
+	want := "box 6443 open\nneighbour 22 open\nneighbour 6443 Connection refused\nneighbour 10250 Connection refused\n"
+	if got != want {
+		t.Errorf("from the box and from its LAN:\n%swant:\n%s", got, want)
+	}
+}
+
+// ownProfile writes a profile that extends a built-in one.
+func ownProfile(t *testing.T, c *client, name, content string) string {
+	t.Helper()
+	path := filepath.Join(c.home, name+".yaml")
+	writeFile(t, path, "name: "+name+"\n"+content)
+	return path
+}
+
+func onlyFlagsRestart(t *testing.T, b *box, f *figures) {
+	c := b.client
+	process := b.k3sProcess(t)
+	same := ownProfile(t, c, "same", "description: The reference with a comment.\nextends: core2duo-4gb\n# nothing is different but this comment\n")
+	b.configure(t, c, b.mirror, same)
+	c.must(t, "install", "--host", hostName)
+	b.root(t, "sed -i '1a # a remark of the owner' /etc/rancher/k3s/config.yaml")
+	c.must(t, "install", "--host", hostName)
+	if now := b.k3sProcess(t); now != process {
+		t.Errorf("a comment restarted k3s: %s, then %s", process, now)
+	}
+	changed := ownProfile(t, c, "changed", "description: The reference with another flag.\nextends: core2duo-4gb\nk3s:\n  apiServerArgs:\n    event-ttl: 20m\n")
+	b.configure(t, c, b.mirror, changed)
+	r := c.must(t, "install", "--host", hostName)
+	now := b.k3sProcess(t)
+	if now == process {
+		t.Error("a changed flag did not restart k3s")
+	}
+	if !strings.Contains(now, "NRestarts=0") {
+		t.Errorf("k3s was restarted by itself: %s", now)
+	}
+	starts := strings.TrimSpace(b.root(t, `journalctl -u k3s -b -o cat | grep -c '^Starting k3s.service\|^Starting .*k3s' || true`))
+	f.add(t, "a changed k3s flag", "one restart, %s to converge (%s starts of k3s in the journal)", seconds(r.took), starts)
+	if starts != "2" {
+		t.Errorf("k3s was started %s times since boot, want 2: the first start and one restart", starts)
+	}
+}
+
+// ssh measures the plain client as the user would type it.
+func (b *box) ssh(t *testing.T, command string) time.Duration {
+	t.Helper()
+	var best time.Duration
+	for range 3 {
+		begin := time.Now()
+		b.plainSSH(t, command)
+		if took := time.Since(begin); best == 0 || took < best {
+			best = took
+		}
+	}
+	return best
+}
+
+func aSlowLinkIsUsedToTheFull(t *testing.T, b *box, f *figures) {
+	const size, rate = 12 << 20, link.BitRate(2_000_000)
+	c, version := b.fakeRelease(t, "v1.36.4+k3s91", size)
+	b.link.SetRate(rate)
+	defer b.link.SetRate(0)
+	var first, last event
+	r := c.start(t, func(e event) {
+		// The first second fills the buffers on the way; the last bytes are
+		// acknowledged when they were checked.
+		if e.Step == "k3s-binary" && e.Kind == "progress" {
+			if first.Done == 0 && e.Done > size/10 {
+				first = e
+			}
+			if e.Done <= size*9/10 {
+				last = e
+			}
+		}
+	}, "install", "--host", hostName, "--only", "k3s-binary")
+	if exit := r.wait(t); exit != 0 {
+		t.Fatalf("exit %d\n%s", exit, r.log())
+	}
+	got := float64(last.Done-first.Done) / last.at.Sub(first.at).Seconds()
+	share := got / (float64(rate) / 8)
+	f.add(t, "upload through 2 Mbit/s", "%.1f kB/s of payload, %.1f %% of the link (%s of %s)", got/1e3, share*100, megabytes(last.Done-first.Done), version)
+	if share < 0.95 {
+		t.Errorf("the upload uses %.1f %% of the link, want at least 95 %%", share*100)
+	}
+}
+
+func aLargeFileNeedsLittleMemory(t *testing.T, b *box, f *figures) {
+	const size = 300 << 20
+	c, _ := b.fakeRelease(t, "v1.36.4+k3s92", size)
+	r := c.must(t, "install", "--host", hostName, "--only", "k3s-binary")
+	peak := r.peakMemory()
+	f.add(t, "client's peak memory sending 300 MiB", "%s in %s", megabytes(peak), seconds(r.took))
+	if peak >= 100e6 {
+		t.Errorf("the client took %s, want under 100 MB", megabytes(peak))
+	}
+	if sent := r.sent("k3s-binary"); sent != size {
+		t.Errorf("sent %d bytes, want %d", sent, size)
+	}
+}
+
+func uninstallLeavesNothing(t *testing.T, b *box, f *figures) {
+	b.client.refused(t, 2, "usage", "uninstall", "--host", hostName, "--confirm", "someotherpc")
+	r := b.client.must(t, "uninstall", "--host", hostName, "--confirm", hostName)
+	left := b.root(t, `
+for p in /usr/local/bin/k3s /usr/local/bin/kubectl /etc/systemd/system/k3s.service /etc/rancher/k3s /var/lib/rancher/k3s /var/lib/kubelet /etc/default/k3s /run/k3s; do
+  [ ! -e "$p" ] || echo "$p"
+done
+ip -o link show | grep -o 'cni0\|flannel\.1\|veth[0-9a-f]*' || true
+pgrep -a containerd || true
+mount | grep -e /run/k3s -e /var/lib/kubelet -e /var/lib/rancher || true`)
+	if left != "" {
+		t.Errorf("uninstall left:\n%s", left)
+	}
+	f.add(t, "uninstall", "%s", seconds(r.took))
+}
+
+func cutAndKilledOnTheWay(t *testing.T, b *box, f *figures) {
+	ctx := t.Context()
+	if err := b.guest.Reset(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.guest.Await(ctx); err != nil {
+		t.Fatal(err)
+	}
+	b.configure(t, b.client, b.mirror, "")
+	b.link.SetRate(80_000_000) // so that the middle of an upload lasts long enough to be met
+	before := b.link.Stats()
+
+	// The link is cut in the middle of the upload: the same run goes on.
+	const binary, server = "k3s-binary", "k3s-server"
+	cut, killed := make(chan struct{}), make(chan struct{})
+	cutDone, killDone := false, false
+	r := b.client.start(t, func(e event) {
+		if e.Step != binary || e.Kind != "progress" || e.Total == 0 {
+			return
+		}
+		if !cutDone && e.Done > e.Total*3/10 {
+			cutDone = true
+			close(cut)
+		}
+		if !killDone && e.Done > e.Total*6/10 {
+			killDone = true
+			close(killed)
+		}
+	}, "install", "--host", hostName)
+	await(t, r, cut, "30 % of the upload")
+	b.link.Cut()
+	restore := time.AfterFunc(3*time.Second, b.link.Restore)
+	defer restore.Stop()
+	await(t, r, killed, "60 % of the upload, after the cut")
+	r.kill(t)
+	arrived := b.root(t, `cat /var/lib/ssg-bootstrap/uploads/*.part 2>/dev/null | wc -c`)
+
+	// The client is killed while k3s starts: k3s goes on, the next run joins.
+	starting := make(chan struct{})
+	r = b.client.start(t, func(e event) {
+		if e.Step == server && e.Kind == "note" {
+			select {
+			case <-starting:
+			default:
+				close(starting)
+			}
+		}
+	}, "install", "--host", hostName)
+	await(t, r, starting, "k3s to start")
+	r.kill(t)
+	b.link.SetRate(0)
+	r = b.client.must(t, "install", "--host", hostName)
+	b.client.must(t, "plan", "--host", hostName, "--exit-code")
+
+	sent := b.link.Stats().Up - before.Up
+	payload := b.sizeOf(t, "k3s") + b.sizeOf(t, "k3s-airgap-images-amd64.tar.zst")
+	again := sent - payload
+	f.add(t, "cut once, killed twice", "%s sent for %s of files: %s more (%.2f %%) with all that is not files; %s bytes had arrived at the kill",
+		megabytes(sent), megabytes(payload), megabytes(again), float64(again)/float64(payload)*100, strings.TrimSpace(arrived))
+	if float64(again) > 0.01*float64(payload) {
+		t.Errorf("%s were sent for %s of files: more than 1 %% again", megabytes(sent), megabytes(payload))
+	}
+	f.add(t, "last run after the kills", "%s", seconds(r.took))
+}
+
+// await waits for what a run is expected to reach.
+func await(t *testing.T, r *run, what <-chan struct{}, name string) {
+	t.Helper()
+	select {
+	case <-what:
+	case <-r.done:
+		t.Fatalf("the run ended before %s:\n%s", name, r.log())
+	case <-time.After(15 * time.Minute):
+		t.Fatalf("no sign of %s in 15 minutes:\n%s", name, r.log())
+	}
+}
+
+// sizeOf is the size of one of the release's files.
+func (b *box) sizeOf(t *testing.T, file string) int64 {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(b.lab.Mirror(), "k3s-io/k3s/releases/download", "*", file))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("the mirror has no %s: %v", file, err)
+	}
+	info, err := os.Stat(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
