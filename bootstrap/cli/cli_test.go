@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+)
+
+func TestATunnelsPortStaysAndIsNobodyElses(t *testing.T) {
+	dir := t.TempDir()
+	seen := map[int]string{}
+	for _, host := range []string{"oldpc", "other", "root@192.168.1.20:22", "a", "b", "c"} {
+		first, err := tunnelPort(dir, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := tunnelPort(dir, host)
+		if err != nil || again != first {
+			t.Errorf("%s: %d, then %d (%v)", host, first, again, err)
+		}
+		if seen[first] != "" || first < firstPort || first >= firstPort+portCount {
+			t.Errorf("%s gets port %d, as %s does", host, first, seen[first])
+		}
+		seen[first] = host
+	}
+}
+
+func TestTwoHostsWithOneHashGetTwoPorts(t *testing.T) {
+	dir := t.TempDir()
+	port, err := tunnelPort(dir, "oldpc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other, err := tunnelPort(dir, "OLDPC"); err != nil || other == port {
+		t.Errorf("both have %d (%v)", other, err)
+	}
+}
+
+func TestHistoryIsKeptPerHostAndSurvivesDamage(t *testing.T) {
+	dir := t.TempDir()
+	h := loadHistory(dir, "root@box:22")
+	h.see(step.Event{Kind: step.StepDone, Step: "k3s-server", Took: 190 * time.Second, Time: time.Now()})
+	h.see(step.Event{Kind: step.StepUnchanged, Step: "zram", Took: time.Second})
+	if err := h.save(); err != nil {
+		t.Fatal(err)
+	}
+	if got := loadHistory(dir, "root@box:22"); got.last("k3s-server") != 190*time.Second || got.last("zram") != 0 {
+		t.Errorf("got %+v", got)
+	}
+	if got := loadHistory(dir, "other"); len(got.Steps) != 0 {
+		t.Errorf("another host remembers %+v", got)
+	}
+	if err := os.WriteFile(h.path, []byte(`{"steps": nul`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := loadHistory(dir, "root@box:22"); got.last("k3s-server") != 0 {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAHostsFolderStaysBelowOurs(t *testing.T) {
+	for _, host := range []string{"..", ".", "../../x", "a/b", "/etc"} {
+		if dir := filepath.Join("/state", fileName(host)); filepath.Dir(dir) != "/state" {
+			t.Errorf("%q leads to %s", host, dir)
+		}
+	}
+}
+
+func TestWriteFileReplacesWholeOrNotAtAll(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "new", "f")
+	for _, text := range []string{"one", "two"} {
+		if err := writeFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		if err != nil || string(got) != text {
+			t.Fatalf("got %q, %v", got, err)
+		}
+	}
+	// A folder in the way makes the rename fail; nothing is left behind.
+	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "taken", "x"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(filepath.Join(dir, "taken"), nil, 0o600); err == nil {
+		t.Fatal("a folder was replaced")
+	}
+	left, err := filepath.Glob(filepath.Join(dir, ".*"))
+	if err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v (%v)", left, err)
+	}
+}
+
+func TestWhichHost(t *testing.T) {
+	two := spec.Config{Hosts: map[string]spec.Host{"a": {}, "b": {}}}
+	one := spec.Config{Hosts: map[string]spec.Host{"a": {}}}
+	preset := two
+	preset.Defaults.Host = "b"
+	for _, c := range []struct {
+		cfg        spec.Config
+		flag, want string
+	}{{one, "", "a"}, {two, "b", "b"}, {preset, "", "b"}, {preset, "a", "a"}, {spec.Config{}, "root@x", "root@x"}} {
+		if got, err := chooseHost(c.cfg, c.flag); got != c.want || err != nil {
+			t.Errorf("got %q, %v; want %q", got, err, c.want)
+		}
+	}
+	for _, cfg := range []spec.Config{two, {}} {
+		if _, err := chooseHost(cfg, ""); fault.CodeOf(err) != fault.Usage || fault.NextOf(err) == "" {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestAPlanReadsAsASentence(t *testing.T) {
+	p := measuredPlan{host: "oldpc", link: &facts.Link{Rate: 250e3}}
+	p.Steps = []step.Planned{
+		{Step: "zram", Changes: []step.Change{{Verb: step.Create, Object: "/etc/x", Bytes: 400}, {Verb: step.Start, Object: "zram", Work: 2 * time.Second}}},
+		{Step: "k3s-binary", Changes: []step.Change{{Verb: step.Send, Object: "k3s", Bytes: 81e6}}},
+		{Step: "k3s-server", Deferred: true},
+		{Step: "clock"},
+	}
+	if got, want := p.summary(), "3 changes in 2 steps, and 1 step known later; sends 81 MB; takes about 5 minutes at the measured 250 kB/s."; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	p.Steps = p.Steps[3:]
+	if got := p.summary(); got != "No changes." {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestRefusalListsEveryReasonWithItsRemedy(t *testing.T) {
+	err := refusal([]facts.Finding{{Check: "cpu", Text: "it is an ARM"}, {Check: "disk", Text: "read-only", Remedy: "look at dmesg"}})
+	if fault.ExitOf(err) != fault.ExitPreflight {
+		t.Errorf("exit %d", fault.ExitOf(err))
+	}
+	if got, want := fault.EvidenceOf(err), "cpu: it is an ARM\ndisk: read-only\n  try: look at dmesg"; got != want {
+		t.Errorf("got %q", got)
+	}
+	if refusal(nil) != nil {
+		t.Error("no reason, and refused")
+	}
+}
+
+func FuzzParseSize(f *testing.F) {
+	f.Add([]byte("4096\n12\npvc-1_default_data\n"))
+	f.Add([]byte("0\n0"))
+	f.Add([]byte("x\n"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		size, err := parseSize(out)
+		if err == nil && (size.Bytes < 0 || size.VolumeBytes < 0) {
+			t.Errorf("%q: %+v", out, size)
+		}
+		_ = size.warning("oldpc")
+	})
+}

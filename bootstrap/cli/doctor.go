@@ -1,0 +1,130 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
+)
+
+type doctorOptions struct {
+	hostFlags
+	profile string
+	noDisk  bool
+}
+
+func newCmdDoctor(a *app) *cobra.Command {
+	var o doctorOptions
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Examine the box: what it is, what it lacks, how fast link and disk are",
+		Long: `Examine the box: CPU, memory, disk, kernel, clock, network, ports and firewall,
+each with a grade and, where something is to be done, its remedy. The speed of
+the link is measured, and that of the disk with a small probe file which is
+removed again. Exits with status 5 when install would refuse the box.`,
+		Example: "  ssg-bootstrap doctor --host oldpc\n  ssg-bootstrap doctor --host oldpc -o json",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return doctorRun(cmd.Context(), a, o) },
+	}
+	o.hostFlags.add(a, cmd)
+	cmd.Flags().StringVar(&o.profile, "profile", "", "judge by this `profile` (default: the configuration's, else auto)")
+	cmd.Flags().BoolVar(&o.noDisk, "no-disk", false, "do not measure the disk, so that nothing is written")
+	complete(cmd, "profile", profileNames)
+	return cmd
+}
+
+// DoctorData is a diagnosis as programs get it.
+type DoctorData struct {
+	Host       string          `json:"host"`
+	Profile    string          `json:"profile"`
+	ProfileWhy string          `json:"profileWhy"`
+	Facts      facts.Facts     `json:"facts"`
+	Link       *facts.Link     `json:"link,omitempty"`
+	Disk       *facts.Disk     `json:"disk,omitempty"`
+	Findings   []facts.Finding `json:"findings"`
+}
+
+func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
+	s, err := a.open(ctx, o.hostFlags)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.look(ctx, specFlags{profile: o.profile}); err != nil {
+		return err
+	}
+	var m facts.Measured
+	if m.Link, err = s.measureLink(ctx); err != nil {
+		return err
+	}
+	if !o.noDisk && writable(s.facts) {
+		if m.Disk, err = s.measureDisk(ctx); err != nil {
+			return err
+		}
+	}
+	findings := s.check(m)
+	data := DoctorData{
+		Host: s.name, Profile: s.spec.Profile.Name, ProfileWhy: s.spec.ProfileWhy,
+		Facts: s.facts, Link: m.Link, Disk: m.Disk, Findings: findings,
+	}
+	a.answer(data, func(w io.Writer) {
+		fmt.Fprintln(w, report.Wrap(fmt.Sprintf("%s, profile %s: %s", s.name, data.Profile, data.ProfileWhy), a.width()))
+		writeFindings(w, findings, a.width())
+	})
+	return refusal(facts.Refused(findings))
+}
+
+// writable keeps the probe off a disk where it could only fail.
+func writable(f facts.Facts) bool {
+	for _, fs := range f.FileSystems {
+		if fs.ReadOnly || fs.Free < 1<<20 {
+			return false
+		}
+	}
+	return true
+}
+
+// writeFindings prints one line per finding, worst last, so that it stands
+// where the eye is.
+func writeFindings(w io.Writer, findings []facts.Finding, width int) {
+	t := report.Table{}
+	for _, g := range []facts.Grade{facts.OK, facts.Note, facts.Warn, facts.Refuse} {
+		for _, f := range findings {
+			if f.Grade != g {
+				continue
+			}
+			t.Rows = append(t.Rows, []string{string(f.Grade), f.Check, report.Clean(f.Text)})
+			if f.Remedy != "" {
+				t.Rows = append(t.Rows, []string{"", "", "try: " + f.Remedy})
+			}
+		}
+	}
+	_ = t.Write(w, width)
+}
+
+// refusal is the error for findings that speak against the box.
+func refusal(refused []facts.Finding) error {
+	if len(refused) == 0 {
+		return nil
+	}
+	names, lines := []string{}, []string{}
+	for _, f := range refused {
+		names = append(names, f.Check)
+		lines = append(lines, f.Check+": "+f.Text)
+		if f.Remedy != "" {
+			lines = append(lines, "  try: "+f.Remedy)
+		}
+	}
+	return &fault.Error{
+		Code:     fault.PreflightRefused,
+		Op:       "preflight",
+		Err:      fmt.Errorf("the box cannot carry the cluster as it is: %s", strings.Join(names, ", ")),
+		Evidence: strings.Join(lines, "\n"),
+	}
+}

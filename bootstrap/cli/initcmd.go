@@ -1,0 +1,114 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
+)
+
+type initOptions struct {
+	spec.Answers
+	force bool
+}
+
+func newCmdInit(a *app) *cobra.Command {
+	var o initOptions
+	cmd := &cobra.Command{
+		Use:   "init [NAME]",
+		Short: "Write a commented ssg-bootstrap.yaml for one box",
+		Long: `Write a commented ssg-bootstrap.yaml for one box. On a terminal it asks for what
+the flags leave out; elsewhere NAME is needed and the rest has defaults. A file
+that exists is not overwritten without --force.`,
+		Example: "  ssg-bootstrap init\n  ssg-bootstrap init oldpc --address 192.168.1.20 --user me",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				o.Name = args[0]
+			}
+			return initRun(cmd.Context(), a, o)
+		},
+		ValidArgsFunction: cobra.NoFileCompletions,
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.Address, "address", "", "host name, IP `address` or SSH alias of the box (default: NAME)")
+	f.IntVar(&o.Port, "port", 0, "the SSH server's `port` (default: what ~/.ssh/config says, else 22)")
+	f.StringVar(&o.User, "user", "", "the `login`, root or in the sudo group (default: what ~/.ssh/config says)")
+	f.StringVar(&o.IdentityFile, "identity-file", "", "private key `file` (default: what ~/.ssh/config says, and the agent's)")
+	f.StringVar(&o.Profile, "profile", "", "hardware `profile` (default: chosen from the hardware)")
+	f.StringVar(&o.K3sMirror, "mirror", "", "`address` that stands in for https://github.com when k3s is fetched")
+	f.StringVar(&o.HostKey, "host-key", "", "accept only the host key with this `fingerprint` (SHA256:…)")
+	f.BoolVar(&o.force, "force", false, "overwrite a configuration that exists")
+	complete(cmd, "profile", profileNames)
+	return cmd
+}
+
+// InitData is what was written, as programs get it.
+type InitData struct {
+	Path string `json:"path"`
+	Host string `json:"host"`
+}
+
+func initRun(ctx context.Context, a *app, o initOptions) error {
+	path := a.config
+	if path == "" {
+		path = configName
+	}
+	if _, err := os.Lstat(path); !o.force && !errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.Usage, "edit it, or overwrite it with --force", "%s is there already", path)
+	}
+	if err := o.ask(ctx, newPrompter(a)); err != nil {
+		return err
+	}
+	text := spec.Template(o.Answers)
+	if _, err := spec.ParseConfig(path, text); err != nil {
+		return fmt.Errorf("the answers make no valid configuration: %w", err)
+	}
+	full, err := filepath.Abs(path)
+	if err != nil {
+		return fmt.Errorf("find %s: %w", path, err)
+	}
+	if err := writeFile(full, text, 0o644); err != nil {
+		return err
+	}
+	a.answer(InitData{Path: full, Host: o.Name}, func(w io.Writer) {
+		fmt.Fprintf(w, "Wrote %s. What next:\n\n  ssg-bootstrap doctor --host %s\n  ssg-bootstrap plan --host %s\n", path, o.Name, o.Name)
+	})
+	return nil
+}
+
+// ask completes the options on a terminal. Elsewhere only the name is needed.
+func (o *initOptions) ask(ctx context.Context, p *prompter) error {
+	var err error
+	if o.Name == "" {
+		if o.Name, err = p.Ask(ctx, "What do you call the box", "oldpc", "give it as in `ssg-bootstrap init oldpc`"); err != nil {
+			return err
+		}
+	}
+	if !p.possible() {
+		return nil
+	}
+	if o.Address == "" {
+		if o.Address, err = p.Ask(ctx, "Its address, or its name in ~/.ssh/config", o.Name, ""); err != nil {
+			return err
+		}
+	}
+	if o.User == "" {
+		if o.User, err = p.Ask(ctx, "Login there (empty: as in ~/.ssh/config)", "", ""); err != nil {
+			return err
+		}
+	}
+	if o.Profile == "" {
+		o.Profile, err = p.Ask(ctx, "Hardware profile ("+strings.Join(profileNames(), ", ")+")", spec.Auto, "")
+	}
+	return err
+}

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cli/cluster"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+)
+
+type kubeconfigOptions struct {
+	hostFlags
+	file    string
+	context string
+	use     bool
+	yes     bool
+	print   bool
+}
+
+func newCmdKubeconfig(a *app) *cobra.Command {
+	var o kubeconfigOptions
+	cmd := &cobra.Command{
+		Use:   "kubeconfig",
+		Short: "Add the cluster to your kubeconfig, as a context named after the host",
+		Long: `Add the cluster to your kubeconfig, as a context named after the host. The rest
+of the file stays as it is. The context leads through a tunnel, which must be
+open when kubectl is used.`,
+		Example: "  ssg-bootstrap kubeconfig --host oldpc\n  ssg-bootstrap kubeconfig --host oldpc --kubeconfig ./oldpc.yaml\n  ssg-bootstrap tunnel --host oldpc -- kubectl --context oldpc get nodes",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return kubeconfigRun(cmd.Context(), a, o) },
+	}
+	o.hostFlags.add(a, cmd)
+	cmd.Flags().StringVar(&o.file, "kubeconfig", "", "the `file` to add to (default: the first of KUBECONFIG, then ~/.kube/config)")
+	cmd.Flags().StringVar(&o.context, "context", "", "the context's `name` (default: the host's)")
+	cmd.Flags().BoolVar(&o.use, "use", false, "make it the current context")
+	cmd.Flags().BoolVar(&o.yes, "yes", false, "replace a context of the same name that leads elsewhere")
+	cmd.Flags().BoolVar(&o.print, "print", false, "print it instead of adding it; it holds the cluster's admin key")
+	return cmd
+}
+
+// KubeconfigData is what was written, as programs get it.
+type KubeconfigData struct {
+	Path    string `json:"path,omitempty"`
+	Context string `json:"context"`
+	Port    int    `json:"port"`
+	Changed bool   `json:"changed"`
+}
+
+func kubeconfigRun(ctx context.Context, a *app, o kubeconfigOptions) error {
+	s, err := a.open(ctx, o.hostFlags)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if o.context == "" {
+		o.context = s.name
+	}
+	k3s, err := s.adminConfig(ctx)
+	if err != nil {
+		return err
+	}
+	port, err := tunnelPort(a.stateDir(), s.name)
+	if err != nil {
+		return err
+	}
+	entry := cluster.Entry{Name: o.context, Port: port, Use: o.use, Replace: o.yes}
+	if o.print {
+		alone, err := cluster.Merge(nil, k3s, entry)
+		if err != nil {
+			return err
+		}
+		a.answer(map[string]string{"kubeconfig": string(alone)}, func(w io.Writer) { _, _ = w.Write(alone) })
+		return nil
+	}
+	path := a.kubeconfigPath(o.file)
+	changed, err := mergeInto(path, k3s, entry)
+	if err != nil {
+		return err
+	}
+	data := KubeconfigData{Path: path, Context: o.context, Port: port, Changed: changed}
+	a.answer(data, func(w io.Writer) { data.write(w, s.name) })
+	return nil
+}
+
+func (d KubeconfigData) write(w io.Writer, host string) {
+	word := "is in"
+	if d.Changed {
+		word = "was added to"
+	}
+	fmt.Fprintf(w, "The context %s %s %s. Use it through the tunnel:\n\n", d.Context, word, d.Path)
+	fmt.Fprintf(w, "  ssg-bootstrap tunnel --host %s\n  kubectl --context %s get nodes\n", host, d.Context)
+}
+
+// adminConfig reads k3s's own kubeconfig.
+func (s *session) adminConfig(ctx context.Context) ([]byte, error) {
+	_, end := s.a.task("kubeconfig", "read k3s's kubeconfig")
+	out, err := s.client.Query(ctx, host.Command{Argv: []string{"cat", "/etc/rancher/k3s/k3s.yaml"}, Root: true})
+	end(err)
+	var failed *host.CommandError
+	if errors.As(err, &failed) {
+		return nil, &fault.Error{Code: fault.NotInstalled, Op: "read k3s's kubeconfig", Err: err, Evidence: failed.Stderr}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read k3s's kubeconfig: %w", err)
+	}
+	return out, nil
+}
+
+// kubeconfigPath is where kubectl would write.
+func (a *app) kubeconfigPath(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	for _, p := range filepath.SplitList(a.env.Getenv("KUBECONFIG")) {
+		if p != "" {
+			return p
+		}
+	}
+	return filepath.Join(a.env.Home, ".kube", "config")
+}
+
+func mergeInto(path string, k3s []byte, e cluster.Entry) (changed bool, err error) {
+	// A link stays a link: people keep this file elsewhere and link to it.
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, &fault.Error{Code: fault.KubeconfigInvalid, Op: "read kubeconfig", Err: err}
+	}
+	merged, err := cluster.Merge(old, k3s, e)
+	if err != nil {
+		return false, fmt.Errorf("add to %s: %w", path, err)
+	}
+	if bytes.Equal(old, merged) {
+		return false, os.Chmod(path, 0o600)
+	}
+	return true, writeFile(path, merged, 0o600)
+}

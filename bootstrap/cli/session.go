@@ -1,0 +1,144 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/artifact"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+)
+
+// session is one command at work on one box.
+type session struct {
+	a      *app
+	name   string
+	cfg    spec.Config
+	client *host.Client
+	facts  facts.Facts
+	spec   spec.Spec
+	steps  []step.Step
+	past   *history
+}
+
+// open finds the box and logs in to it.
+func (a *app) open(ctx context.Context, f hostFlags) (*session, error) {
+	cfg, err := a.loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	name, err := chooseHost(cfg, f.host)
+	if err != nil {
+		return nil, err
+	}
+	a.host = name
+	s := &session{a: a, name: name, cfg: cfg, past: loadHistory(a.stateDir(), name)}
+	target, err := a.target(ctx, cfg, name, f.hostKey)
+	if err != nil {
+		return nil, err
+	}
+	note, end := a.task("connect", "connect to "+target.String())
+	s.client, err = host.Connect(ctx, target, host.Options{
+		Prompter:     newPrompter(a),
+		Logger:       a.logger(),
+		AgentSocket:  a.env.Getenv("SSH_AUTH_SOCK"),
+		SSHPassword:  secrets.NewValue(a.env.Getenv("SSG_SSH_PASSWORD")),
+		SudoPassword: secrets.NewValue(a.env.Getenv("SSG_SUDO_PASSWORD")),
+		Events:       note,
+	})
+	end(err)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", name, err)
+	}
+	return s, nil
+}
+
+// task reports work that is no step of the plan.
+func (a *app) task(id step.ID, title string) (note func(string), end func(error)) {
+	return report.Task(a.report().Event, a.env.Now, id, title)
+}
+
+func (s *session) close() { _ = s.client.Close() }
+
+// look finds out in one round trip what the box is, and from it what should be
+// true of it.
+func (s *session) look(ctx context.Context, f specFlags) error {
+	_, end := s.a.task("facts", "look at "+s.name)
+	var err error
+	s.facts, err = facts.Gather(ctx, s.client)
+	end(err)
+	if err != nil {
+		return fmt.Errorf("look at %s: %w", s.name, err)
+	}
+	s.spec, err = spec.Resolve(s.cfg, s.name, f.profile, spec.Hardware{
+		MemoryBytes: s.facts.Memory.Total,
+		Cores:       s.facts.CPU.Cores,
+		CPULevel:    s.facts.CPU.Level,
+		CPUModel:    s.facts.CPU.Model,
+	})
+	if err != nil {
+		return err
+	}
+	store, err := artifact.Open(artifact.Options{
+		CacheDir:   s.a.cacheDir(),
+		LockPath:   s.a.lockPath(s.cfg),
+		K3sMirror:  s.spec.Mirrors.K3s,
+		UpdateLock: f.updateLock,
+	})
+	if err != nil {
+		return fmt.Errorf("open the artifact store: %w", err)
+	}
+	s.steps, err = selected(Steps(s.spec, s.facts, store), f)
+	return err
+}
+
+// plan plans every step, and measures the link if there is something to send
+// over it.
+func (s *session) plan(ctx context.Context) (measuredPlan, error) {
+	p := measuredPlan{host: s.name, profile: s.spec.Profile.Name, why: s.spec.ProfileWhy}
+	_, end := s.a.task("plan", "compare with what should be")
+	var err error
+	p.Plan, err = step.MakePlan(ctx, s.steps, s.client)
+	end(err)
+	if err != nil {
+		return p, err
+	}
+	// Measuring costs a second and up to some MB: not for a few small files.
+	if const1MB := int64(1e6); p.Bytes() > const1MB {
+		p.link, err = s.measureLink(ctx)
+	}
+	return p, err
+}
+
+func (s *session) measureLink(ctx context.Context) (*facts.Link, error) {
+	_, end := s.a.task("link", "measure the link")
+	l, err := facts.MeasureLink(ctx, host.ReadOnly(s.client))
+	end(err)
+	return &l, err
+}
+
+func (s *session) measureDisk(ctx context.Context) (*facts.Disk, error) {
+	_, end := s.a.task("disk", "measure the disk")
+	d, err := facts.MeasureDisk(ctx, s.client)
+	end(err)
+	return &d, err
+}
+
+// check judges the box by the profile's requirements.
+func (s *session) check(m facts.Measured) []facts.Finding {
+	r := s.spec.Profile.Requires
+	return facts.Check(s.facts, facts.Requirements{
+		Memory: int64(r.Memory), Disk: int64(r.Disk), Cores: r.Cores, FsyncP95: r.FsyncP95.Std(),
+	}, m)
+}
+
+// holder names this run to whoever else wants the box.
+func (a *app) holder() string {
+	return fmt.Sprintf("%s@%s (pid %d, since %s)", a.login(), hostname(), os.Getpid(), a.env.Now().UTC().Format(time.RFC3339))
+}

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"slices"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/system"
+)
+
+// Steps lists everything that should be true of a box, in the order in which
+// it matters: first the system, because k3s starts slowly without swap and
+// with a wrong clock makes certificates that are not yet valid; then k3s.
+func Steps(s spec.Spec, f facts.Facts, store k3s.Store) []step.Step {
+	return slices.Concat(
+		system.Steps(system.Input{Spec: s, Facts: f}),
+		k3s.Steps(k3s.Input{Spec: s, Facts: f, Store: store}),
+	)
+}
+
+// selected leaves out what --only and --skip leave out.
+func selected(steps []step.Step, f specFlags) ([]step.Step, error) {
+	out, err := step.Select(steps, ids(f.only), ids(f.skip))
+	if err != nil {
+		return nil, &fault.Error{Code: fault.Usage, Op: "read --only and --skip", Err: err, Next: "use the names that `ssg-bootstrap plan` prints"}
+	}
+	return out, nil
+}
+
+func ids(names []string) []step.ID {
+	var out []step.ID
+	for _, n := range names {
+		out = append(out, step.ID(n))
+	}
+	return out
+}
+
+// stepNames are the steps of an ordinary box, for completion.
+func stepNames() []string {
+	var out []string
+	for _, s := range Steps(spec.Spec{}, facts.Facts{}, nil) {
+		out = append(out, string(s.ID()))
+	}
+	return out
+}
