@@ -120,7 +120,7 @@ func parseFsync(out []byte) (Disk, error) {
 		_, rest, ok := strings.Cut(string(line), "copied, ")
 		number, _, unit := strings.Cut(rest, " s")
 		seconds, err := strconv.ParseFloat(number, 64)
-		if !ok || !unit || err != nil || seconds < 0 || seconds > time.Hour.Seconds() {
+		if within := seconds >= 0 && seconds <= time.Hour.Seconds(); !ok || !unit || err != nil || !within {
 			return Disk{}, fmt.Errorf("not dd's timing: %.80q", line)
 		}
 		took = append(took, time.Duration(seconds*float64(time.Second)))

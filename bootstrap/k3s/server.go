@@ -185,10 +185,7 @@ func (s server) writeDigest(ctx context.Context, h host.Host) error {
 	if err != nil {
 		return err
 	}
-	if err := h.Put(ctx, host.File{Path: digestPath, Mode: 0o644, Content: []byte(want + "\n")}); err != nil {
-		return fmt.Errorf("write %s: %w", digestPath, err)
-	}
-	return nil
+	return h.Put(ctx, host.File{Path: digestPath, Mode: 0o644, Content: []byte(want + "\n")})
 }
 
 const (

@@ -175,7 +175,7 @@ func Apply(ctx context.Context, h host.Host, files []File, changes []step.Change
 			continue
 		}
 		if err := h.Put(ctx, host.File{Path: f.Path, Mode: f.Mode, Content: f.Content}); err != nil {
-			return fmt.Errorf("write %s: %w", f.Path, err)
+			return err
 		}
 	}
 	return nil

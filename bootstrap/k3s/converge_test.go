@@ -1,0 +1,158 @@
+package k3s_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host/hosttest"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s/k3stest"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/system"
+	"github.com/omkar619-dev/ssg-bootstrap/profiles"
+)
+
+// bench is a fresh machine, a release and a spec for it.
+type bench struct {
+	t       *testing.T
+	machine *k3stest.Machine
+	store   k3s.Store
+	spec    spec.Spec
+	events  []step.Event
+}
+
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	p, err := profiles.Load("core2duo-4gb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &bench{
+		t:       t,
+		machine: k3stest.Debian(hosttest.New(t, hosttest.Config{})),
+		store:   k3stest.NewRelease(t, p.K3s.Version),
+		spec:    spec.Spec{HostName: "oldpc", NodeName: "oldpc", Profile: p, TLSSANs: []string{"192.168.1.20"}},
+	}
+}
+
+// box is a client as the steps see it.
+type box struct{ *host.Client }
+
+func (b box) Job(context.Context, host.Job, func(string)) error      { panic("not used") }
+func (b box) Dial(context.Context, string, string) (net.Conn, error) { panic("not used") }
+
+func (b *bench) steps(c *host.Client) []step.Step {
+	b.t.Helper()
+	f, err := facts.Gather(b.t.Context(), c)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return slices.Concat(
+		system.Steps(system.Input{Spec: b.spec, Facts: f}),
+		k3s.Steps(k3s.Input{Spec: b.spec, Facts: f, Store: b.store}),
+	)
+}
+
+// run connects, plans and converges, as install does.
+func (b *bench) run(o step.Options) (step.Plan, error) {
+	b.t.Helper()
+	c := b.machine.Connect(b.t)
+	defer c.Close()
+	steps := b.steps(c)
+	plan, err := step.MakePlan(b.t.Context(), steps, c)
+	if err != nil {
+		return plan, err
+	}
+	_, err = step.Converge(b.t.Context(), steps, box{c}, plan, o, func(e step.Event) { b.events = append(b.events, e) })
+	return plan, err
+}
+
+func (b *bench) install() step.Plan {
+	b.t.Helper()
+	plan, err := b.run(step.Options{})
+	if err != nil {
+		b.t.Fatalf("install: %v\n%s", err, evidence(err))
+	}
+	return plan
+}
+
+func (b *bench) plan() step.Plan {
+	b.t.Helper()
+	c := b.machine.Connect(b.t)
+	defer c.Close()
+	plan, err := step.MakePlan(b.t.Context(), b.steps(c), c)
+	if err != nil {
+		b.t.Fatalf("plan: %v", err)
+	}
+	return plan
+}
+
+// describe lists a plan's changes, one a line.
+func describe(p step.Plan) string {
+	var out strings.Builder
+	for _, s := range p.Steps {
+		for _, c := range s.Changes {
+			out.WriteString(string(s.Step) + ": " + string(c.Verb) + " " + c.Object + " (" + c.Why + ")\n")
+		}
+	}
+	return out.String()
+}
+
+func TestPlanChangesNothingAndInstallLeavesNothingToDo(t *testing.T) {
+	b := newBench(t)
+	before := b.machine.Files()
+	first := b.plan()
+	if after := b.machine.Files(); !slices.Equal(before, after) {
+		t.Errorf("plan changed the box:\n%s", difference(before, after))
+	}
+	if first.Empty() {
+		t.Fatal("the plan for a fresh box is empty")
+	}
+	b.install()
+	if left := b.plan(); !left.Empty() {
+		t.Errorf("after install the plan is not empty:\n%s", describe(left))
+	}
+	pid, files := b.machine.Systemd.Unit("k3s").PID, b.machine.Files()
+	if second := b.install(); !second.Empty() {
+		t.Errorf("the second install has changes:\n%s", describe(second))
+	}
+	if now := b.machine.Systemd.Unit("k3s").PID; now != pid || pid == 0 {
+		t.Errorf("k3s's PID was %d and is %d", pid, now)
+	}
+	if after := b.machine.Files(); !slices.Equal(files, after) {
+		t.Errorf("the second install changed the box:\n%s", difference(files, after))
+	}
+}
+
+// evidence is what the box said, for the reader of a failed test.
+func evidence(err error) string {
+	var failed *host.CommandError
+	if errors.As(err, &failed) {
+		return failed.Stderr
+	}
+	return fault.EvidenceOf(err)
+}
+
+// difference lists the lines that are in only one of two lists.
+func difference(a, b []string) string {
+	var out strings.Builder
+	for _, line := range a {
+		if !slices.Contains(b, line) {
+			out.WriteString("- " + line + "\n")
+		}
+	}
+	for _, line := range b {
+		if !slices.Contains(a, line) {
+			out.WriteString("+ " + line + "\n")
+		}
+	}
+	return out.String()
+}
