@@ -87,6 +87,8 @@ type Box struct {
 	log      []Entry
 	wire     []string
 	locks    map[string]bool
+	running  int
+	idle     chan struct{}
 	power    context.Context
 	powerOff context.CancelFunc
 }
@@ -126,7 +128,7 @@ func Start(cfg Config, fail func(format string, args ...any)) (*Box, error) {
 	}
 	b := &Box{
 		cfg: cfg, dir: dir, root: filepath.Join(dir, "box-disk"), fail: fail,
-		commands: make(map[string]func(*Call) int), locks: make(map[string]bool), Link: newLink(),
+		commands: make(map[string]func(*Call) int), locks: make(map[string]bool), Link: newLink(), idle: make(chan struct{}),
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.power, b.powerOff = context.WithCancel(b.ctx)
@@ -355,6 +357,36 @@ func (b *Box) PowerCut() {
 		b.fail("empty /run: %v", err)
 	}
 	b.Systemd.boot()
+}
+
+// Idle waits until no command runs on the box, as after a cut when commands
+// find the end of their input.
+func (b *Box) Idle(limit time.Duration) {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	for {
+		b.mu.Lock()
+		n, changed := b.running, b.idle
+		b.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			b.fail("commands still run on the box after %s", limit)
+			return
+		}
+	}
+}
+
+// busy counts a session's command in or out.
+func (b *Box) busy(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.running += n
+	close(b.idle)
+	b.idle = make(chan struct{})
 }
 
 func (b *Box) powered() context.Context {

@@ -20,6 +20,7 @@ type Link struct {
 	refuse   bool
 	stalled  bool
 	accepted int
+	onCut    func()
 }
 
 func newLink() *Link {
@@ -102,6 +103,9 @@ func (l *Link) cut() {
 }
 
 func (l *Link) cutLocked() {
+	if l.onCut != nil && len(l.conns) > 0 {
+		go l.onCut()
+	}
 	for c := range l.conns {
 		_ = c.Conn.Close()
 		delete(l.conns, c)
@@ -180,4 +184,11 @@ func (l *Link) pass(c *linkConn, n int, count, limit *int64, err error) (int, er
 	}
 	*count += int64(n)
 	return n, err
+}
+
+// OnCut calls f at the next cuts, in a goroutine of its own; nil for none.
+func (l *Link) OnCut(f func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onCut = f
 }

@@ -149,6 +149,8 @@ func (b *Box) runSession(ch ssh.Channel, line string) int {
 	})
 	ctx, cancel := context.WithCancel(b.powered())
 	defer cancel()
+	b.busy(1)
+	defer b.busy(-1)
 	// One writer each, as a pipe has: what is written to a connection that is
 	// gone is lost and nobody's error.
 	return b.shell(b.cfg.User == "root").run(ctx, line, nil, pr, &sink{w: ch}, &sink{w: ch.Stderr()})
