@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -180,9 +181,13 @@ func (l Lab) probeKVM(ctx context.Context, image Image) (works bool, seen string
 		return false, err.Error(), ctx.Err()
 	}
 	defer m.kill(context.WithoutCancel(ctx))
-	alive := func() bool { info, err := os.Stat(m.serialLog()); return err == nil && info.Size() > 0 }
+	// The firmware's lines do not count: it was seen to run where no kernel does.
+	alive := func() bool {
+		content, err := os.ReadFile(m.serialLog())
+		return err == nil && bytes.Contains(content, []byte("Linux version"))
+	}
 	if !await(ctx, 8*time.Second, alive) {
-		return false, "no sign of life on the serial console", ctx.Err()
+		return false, "the kernel did not say a word", ctx.Err()
 	}
 	login, err := image.login(m)
 	if err != nil {

@@ -106,6 +106,23 @@ func (l *login) runRoot(ctx context.Context, script string) ([]byte, error) {
 	return l.run(ctx, strings.NewReader(l.sudo+"\n"+script), "sudo -S -p '' sh -s")
 }
 
+// banner waits a little for the first words of the box's sshd. The emulator
+// takes connections from the start and keeps them dangling until there is
+// someone to pass them to, so a first try would wait far into the boot's end.
+func (l *login) banner(ctx context.Context) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", l.address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		return err
+	}
+	_, err = io.ReadFull(conn, make([]byte, len("SSH-2.0-")))
+	return err
+}
+
 // errTooNew means that the guest's CPU knows what the 2008 PC does not.
 var errTooNew = errors.New("the guest's CPU is newer than a Core 2 Duo")
 
@@ -117,7 +134,11 @@ func (l *login) await(ctx context.Context, log *slog.Logger) error {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		flags, err := l.run(ctx, nil, "grep -m1 ^flags /proc/cpuinfo")
+		var flags []byte
+		err := l.banner(ctx)
+		if err == nil {
+			flags, err = l.run(ctx, nil, "grep -m1 ^flags /proc/cpuinfo")
+		}
 		if err == nil {
 			return checkCPU(string(flags))
 		}

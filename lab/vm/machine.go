@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -217,19 +218,8 @@ func (m machine) lastWords() string {
 	return ""
 }
 
-// printable drops what only moves a terminal's cursor.
+// printable drops what only moves a terminal's cursor or asks it questions.
 func printable(line string) string {
-	var out strings.Builder
-	escape := false
-	for _, r := range line {
-		switch {
-		case r == '\x1b':
-			escape = true
-		case escape:
-			escape = !(r >= '@' && r <= '~' && r != '[')
-		case r >= ' ':
-			out.WriteRune(r)
-		}
-	}
-	return strings.TrimSpace(out.String())
+	sequence := regexp.MustCompile(`\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|[^\[\]])|[\x00-\x1a\x1c-\x1f]`)
+	return strings.TrimSpace(sequence.ReplaceAllString(line, ""))
 }

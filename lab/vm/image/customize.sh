@@ -34,12 +34,19 @@ allow-hotplug ens3
 iface ens3 inet dhcp
 NETWORK
 # The emulated network is closed, and so its DHCP server names neither a router
-# nor a name server; a home's does, and Kubernetes wants a default route.
+# nor a name server; a home's does, and Kubernetes wants a default route. Names
+# are asked for at the box itself, where nobody answers: a server beyond the
+# closed network would make each question wait for 20 seconds.
 cat >>"$tree/etc/dhcpcd.conf" <<DHCP
 
 static routers=10.0.2.2
-static domain_name_servers=10.0.2.3
+static domain_name_servers=10.0.2.15
 DHCP
+
+# The builder named its copy of the sources after a temporary file.
+for sources in "$tree"/etc/apt/sources.list.d/*.sources; do
+	[ ! -e "$sources" ] || mv "$sources" "$tree/etc/apt/sources.list.d/debian.sources"
+done
 
 # Each fresh disk gets host keys of its own.
 rm -f "$tree"/etc/ssh/ssh_host_*

@@ -14,7 +14,7 @@ trap 'rm -rf "$tree" "$here/disk.raw"' EXIT
 # small tools of priority standard. Manual pages and mail are left out.
 mmdebstrap --mode=root --variant=important --quiet \
 	--include=linux-image-cloud-amd64,apparmor,systemd-sysv,libpam-systemd,dbus,systemd-timesyncd \
-	--include=openssh-server,sudo,locales,ca-certificates,bash-completion,bzip2,file,less,lsof,wget,xz-utils \
+	--include=openssh-server,sudo,locales,ca-certificates,bash-completion,bzip2,file,less,lsof,wget,xz-utils,zstd \
 	--customize-hook="sh '$here/customize.sh' \"\$1\" '$here' '$machine'" \
 	"$suite" "$tree" "$@"
 
