@@ -285,3 +285,83 @@ func TestInstalledNeedsTheWholePackage(t *testing.T) {
 		t.Error("a package that does not exist is installed")
 	}
 }
+
+func TestWriteReplaceTakesTheDependencyFromAFolder(t *testing.T) {
+	b := scratch(t)
+	from, to := filepath.Join(b.lab, "tool", "go.mod"), filepath.Join(b.cache, "go.mod")
+	if err := writeReplace(from, to, "example.org/upstream/v2", "/patched"); err != nil {
+		t.Fatal(err)
+	}
+	folder, err := output(t.Context(), b.cache, "go", "mod", "edit", "-json", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(folder, `"/patched"`) || !strings.Contains(folder, `"v2.3.4"`) {
+		t.Errorf("the new go.mod says\n%s", folder)
+	}
+}
+
+func TestAddFilesLeavesTheStoresOwnFilesOut(t *testing.T) {
+	dir := t.TempDir()
+	writeTree(t, dir, map[string]string{"iptables": "", "lib/xtables/libxt_mark.so": "", ".recipe": ""})
+	files := map[string]string{}
+	if err := addFiles(files, dir, "bin/aux"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := sortedNames(files), []string{"bin/aux/iptables", "bin/aux/lib/xtables/libxt_mark.so"}; !slices.Equal(got, want) {
+		t.Errorf("files = %q, want %q", got, want)
+	}
+}
+
+func TestImagesAreMadeAnewWhenOneOfThemChanges(t *testing.T) {
+	lab, err := findLab()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := scratch(t)
+	b.lab = lab
+	program := filepath.Join(t.TempDir(), "program")
+	sum := func(content, user, path string) string {
+		if err := os.WriteFile(program, []byte(content), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		recipe, err := b.imagesRecipe([]plannedImage{{name: "docker.io/example/one:1", parts: []part{command("own", program, path)}, config: v1.Config{User: user}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return recipe.Sum()
+	}
+	first := sum("a", "1", "/a")
+	for what, other := range map[string]string{"content": sum("b", "1", "/a"), "user": sum("a", "2", "/a"), "place": sum("a", "1", "/b")} {
+		if other == first {
+			t.Errorf("a program's new %s leaves the images as they are", what)
+		}
+	}
+	if again := sum("a", "1", "/a"); again != first {
+		t.Errorf("the same images gave %s and %s", first, again)
+	}
+}
+
+func TestCheckLibrariesNamesWhatIsMissing(t *testing.T) {
+	lib := t.TempDir()
+	shell, err := filepath.EvalSymlinks("/bin/sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := copyFile(shell, filepath.Join(lib, "tool"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkLibraries(lib); err != nil {
+		t.Errorf("a program that needs only the C library: %v", err)
+	}
+	more, err := filepath.EvalSymlinks("/usr/bin/dpkg-deb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := copyFile(more, filepath.Join(lib, "other"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkLibraries(lib); err == nil || !strings.Contains(err.Error(), "other needs lib") {
+		t.Errorf("a program that needs more: %v", err)
+	}
+}
