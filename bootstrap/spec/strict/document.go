@@ -22,9 +22,13 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 )
 
-// maxSize is far above any configuration; it keeps a wrong path, such as that
-// of an image, from being parsed.
-const maxSize = 256 << 10
+// maxSize is far above any configuration. It keeps a wrong path, such as that
+// of an image, from being parsed: the parser's time grows with the square of
+// the depth, and a file of only brackets would keep it busy.
+const maxSize = 64 << 10
+
+// maxShown is how many mistakes a person reads before mending some.
+const maxShown = 100
 
 // Mistake is one thing that is wrong in a file.
 type Mistake struct {
@@ -97,9 +101,12 @@ func Error(file string, mistakes []Mistake) error {
 	if len(mistakes) == 0 {
 		return nil
 	}
-	lines := make([]string, len(mistakes))
-	for i, m := range mistakes {
-		lines[i] = m.String()
+	var lines []string
+	for _, m := range mistakes[:min(len(mistakes), maxShown)] {
+		lines = append(lines, m.String())
+	}
+	if more := len(mistakes) - maxShown; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	found := fmt.Sprintf("there are %d mistakes", len(mistakes))
 	if len(mistakes) == 1 {
