@@ -93,6 +93,16 @@ func (l *Link) Stall(yes bool) {
 	l.moved.Broadcast()
 }
 
+// Freeze keeps every byte of the present connections from moving, for good;
+// new ones work. So it looks when the client's network went away.
+func (l *Link) Freeze() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for c := range l.conns {
+		c.frozen = true
+	}
+}
+
 // Cut cuts all connections now.
 func (l *Link) Cut() { l.cut() }
 
@@ -143,7 +153,8 @@ func (l *Link) admit(c net.Conn) net.Conn {
 // linkConn is the box's side of one connection.
 type linkConn struct {
 	net.Conn
-	link *Link
+	link   *Link
+	frozen bool
 }
 
 var errCut = errors.New("link cut by the test")
@@ -168,7 +179,7 @@ func (c *linkConn) Write(p []byte) (int, error) {
 func (l *Link) pass(c *linkConn, n int, count, limit *int64, err error) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.stalled && l.conns[c] {
+	for (l.stalled || c.frozen) && l.conns[c] {
 		l.moved.Wait()
 	}
 	if !l.conns[c] {
