@@ -81,9 +81,11 @@ const noteScript = `set -e
 file=$1 record=$2 sum=$3
 mkdir -p "${record%/*}"
 stamp=$(stat -c '%s %.9Y %i' "$file")
-printf '%s %s\n' "$stamp" "$sum" >"$record.new"
-sync "$record.new"
-mv "$record.new" "$record"
+# A name of its own: after a lost connection an older one may still be at work.
+new=$(mktemp "${record%/*}/.ssg-bootstrap.XXXXXXXX")
+printf '%s %s\n' "$stamp" "$sum" >"$new"
+sync "$new"
+mv -f "$new" "$record"
 `
 
 // note records the file under the digest that it was just seen to have.

@@ -49,35 +49,45 @@ type box struct{ *host.Client }
 func (b box) Job(context.Context, host.Job, func(string)) error      { panic("not used") }
 func (b box) Dial(context.Context, string, string) (net.Conn, error) { panic("not used") }
 
-func (b *bench) steps(c *host.Client) []step.Step {
-	b.t.Helper()
-	f, err := facts.Gather(b.t.Context(), c)
-	if err != nil {
-		b.t.Fatal(err)
-	}
+func (b *bench) steps(f facts.Facts) []step.Step {
 	return slices.Concat(
 		system.Steps(system.Input{Spec: b.spec, Facts: f}),
 		k3s.Steps(k3s.Input{Spec: b.spec, Facts: f, Store: b.store}),
 	)
 }
 
-// run connects, plans and converges, as install does.
-func (b *bench) run(o step.Options) (step.Plan, error) {
-	b.t.Helper()
-	c := b.machine.Connect(b.t)
-	defer c.Close()
-	steps := b.steps(c)
-	plan, err := step.MakePlan(b.t.Context(), steps, c)
+// planned connects and plans, as every command does first.
+func (b *bench) planned(ctx context.Context) (*host.Client, []step.Step, step.Plan, error) {
+	c, err := host.Connect(ctx, b.machine.Target(), b.machine.Options())
+	if err != nil {
+		return nil, nil, step.Plan{}, err
+	}
+	b.t.Cleanup(func() { _ = c.Close() })
+	f, err := facts.Gather(ctx, c)
+	if err != nil {
+		return c, nil, step.Plan{}, err
+	}
+	steps := b.steps(f)
+	plan, err := step.MakePlan(ctx, steps, c)
+	return c, steps, plan, err
+}
+
+// run plans and converges, as install does.
+func (b *bench) run(ctx context.Context, o step.Options) (step.Plan, error) {
+	c, steps, plan, err := b.planned(ctx)
+	if c != nil {
+		defer c.Close()
+	}
 	if err != nil {
 		return plan, err
 	}
-	_, err = step.Converge(b.t.Context(), steps, box{c}, plan, o, func(e step.Event) { b.events = append(b.events, e) })
+	_, err = step.Converge(ctx, steps, box{c}, plan, o, func(e step.Event) { b.events = append(b.events, e) })
 	return plan, err
 }
 
 func (b *bench) install() step.Plan {
 	b.t.Helper()
-	plan, err := b.run(step.Options{})
+	plan, err := b.run(b.t.Context(), step.Options{})
 	if err != nil {
 		b.t.Fatalf("install: %v\n%s", err, evidence(err))
 	}
@@ -86,12 +96,11 @@ func (b *bench) install() step.Plan {
 
 func (b *bench) plan() step.Plan {
 	b.t.Helper()
-	c := b.machine.Connect(b.t)
-	defer c.Close()
-	plan, err := step.MakePlan(b.t.Context(), b.steps(c), c)
+	c, _, plan, err := b.planned(b.t.Context())
 	if err != nil {
-		b.t.Fatalf("plan: %v", err)
+		b.t.Fatalf("plan: %v\n%s", err, evidence(err))
 	}
+	_ = c.Close()
 	return plan
 }
 
