@@ -209,7 +209,7 @@ func (c *Client) abandon(ctx context.Context, cn *conn, r *running, s script) er
 	return context.Cause(ctx)
 }
 
-const killScript = `set -- $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null); if [ -n "$3" ]; then kill -TERM -- "-$3"; fi`
+const killScript = `set -- $(sed 's/.*) //' "/proc/$1/stat" 2>/dev/null); if [ -n "$3" ]; then kill -TERM "-$3"; fi`
 
 // kill ends the process group of an abandoned command, without waiting long
 // for a box that may be slow.

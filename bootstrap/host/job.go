@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -13,9 +14,9 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 )
 
-// jobOutputs is where jobs write. It is under /run, as the units are: after a
+// outputs is where jobs write. It is under /run, as the units are: after a
 // power cut neither is there and the work is begun again.
-const jobOutputs = "/run/ssg-bootstrap/jobs"
+func (w *watched) outputs() string { return path.Join(w.client.opts.RunDir, "jobs") }
 
 // startJob makes the transient unit $1 with the description $2 that runs what
 // follows. RemainAfterExit keeps the result of a job that ends while nobody
@@ -155,7 +156,7 @@ func (w *watched) look(ctx context.Context) (jobState, error) {
 		out.Reset()
 		return script{
 			body: lookAtJob, root: true, stdout: &out, label: "look at " + w.unit,
-			args: []string{w.unit, jobOutputs, strconv.FormatInt(w.offset, 10)},
+			args: []string{w.unit, w.outputs(), strconv.FormatInt(w.offset, 10)},
 		}
 	})
 	if err != nil {
@@ -213,7 +214,7 @@ func (w *watched) begin(ctx context.Context, s jobState) error {
 	}
 	_, err := w.client.once(ctx, script{
 		body: startJob, root: true, label: "start " + w.unit,
-		args: append([]string{w.unit, w.title(), jobOutputs}, w.job.Argv...),
+		args: append([]string{w.unit, w.title(), w.outputs()}, w.job.Argv...),
 	})
 	if fault.CodeOf(err) != fault.LinkLost {
 		return err
@@ -226,7 +227,7 @@ func (w *watched) begin(ctx context.Context, s jobState) error {
 
 func (w *watched) forget(ctx context.Context) error {
 	_, err := w.client.again(ctx, func() script {
-		return script{body: forgetJob, args: []string{w.unit, jobOutputs}, root: true, label: "forget " + w.unit}
+		return script{body: forgetJob, args: []string{w.unit, w.outputs()}, root: true, label: "forget " + w.unit}
 	})
 	return err
 }

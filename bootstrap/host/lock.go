@@ -17,11 +17,11 @@ import (
 // lockScript holds the box's lock as long as it hears a beat on its input.
 // When the client dies, its input ends; when the link dies without a word,
 // the beats do. flock lets go of the lock with the process, so nothing is
-// left to clean up. All of it is under /run: a box that was switched off is
+// left to clean up. All of it is under /run ($4): a box that was switched off is
 // never locked.
 const lockScript = `set -e
 umask 022
-d=/run/ssg-bootstrap
+d=$4
 mkdir -p "$d"
 s=0
 flock -n -E 75 "$d/lock" sh -c "$1" sh "$d" "$2" "$3" || s=$?
@@ -226,7 +226,7 @@ func (c *Client) hold(ctx context.Context, cn *conn, record string) *holding {
 	}
 	expiry := strconv.FormatFloat((missedBeats * c.opts.LockBeat).Seconds(), 'f', 3, 64)
 	s := script{
-		body: lockScript, args: []string{holdScript, record, expiry}, root: true,
+		body: lockScript, args: []string{holdScript, record, expiry, c.opts.RunDir}, root: true,
 		stdin: h.beats, stdout: h.out, label: "lock the box",
 	}
 	go func() {

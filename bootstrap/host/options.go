@@ -47,6 +47,9 @@ type Options struct {
 	LockBeat time.Duration
 	// JobPoll is how often a job is asked how it goes; 0 means 1 s.
 	JobPoll time.Duration
+	// StateDir and RunDir are the folders on the box for what outlives a boot
+	// and what does not; empty for the usual ones.
+	StateDir, RunDir string
 	// Events is told in a few words what the user should know, as in
 	// "connection lost, reconnecting (12 s)"; it may be nil.
 	Events func(text string)
@@ -74,6 +77,12 @@ func (o Options) withDefaults() Options {
 	set(&o.SendStall, 2*time.Minute)
 	set(&o.LockBeat, 5*time.Second)
 	set(&o.JobPoll, time.Second)
+	if o.StateDir == "" {
+		o.StateDir = "/var/lib/ssg-bootstrap"
+	}
+	if o.RunDir == "" {
+		o.RunDir = "/run/ssg-bootstrap"
+	}
 	if o.Missed == 0 {
 		o.Missed = 3
 	}

@@ -23,7 +23,7 @@ import (
 const chunkSize = 4 << 20
 
 // uploads is where the parts of unfinished files wait for the next run.
-const uploads = "/var/lib/ssg-bootstrap/uploads"
+func (c *Client) uploads() string { return path.Join(c.opts.StateDir, "uploads") }
 
 // probeScript tells what the box has of the file with the hash $2 and size $3
 // that is to become $1: the file itself, or a part with the hash of each of
@@ -162,7 +162,7 @@ func (u *upload) attempt(ctx context.Context) (bool, error) {
 	var out bytes.Buffer
 	_, err = u.client.exec(ctx, cn, script{
 		body: probeScript, root: true, stdout: &out, label: "look for " + u.blob.Path,
-		args: []string{u.blob.Path, u.blob.SHA256, strconv.FormatInt(u.blob.Size, 10), uploads, u.mode()},
+		args: []string{u.blob.Path, u.blob.SHA256, strconv.FormatInt(u.blob.Size, 10), u.client.uploads(), u.mode()},
 	})
 	if err != nil {
 		return false, err
@@ -281,7 +281,7 @@ func (u *upload) same(offset, length int64, hash string) (bool, error) {
 // the middle would cost the user an hour on a slow link.
 func (u *upload) fits(there probe, need int64) error {
 	if there.free < need {
-		return u.full(path.Dir(uploads), need, there.free)
+		return u.full(u.client.opts.StateDir, need, there.free)
 	}
 	if there.there >= 0 && there.there < u.blob.Size {
 		return u.full(path.Dir(u.blob.Path), u.blob.Size, there.there)
@@ -299,7 +299,7 @@ func (u *upload) full(where string, need, free int64) error {
 }
 
 func (u *upload) transfer(ctx context.Context, cn *conn, missing []span) (bool, error) {
-	args := []string{uploads, u.blob.SHA256, u.blob.Path, u.mode(), strconv.FormatInt(u.blob.Size, 10)}
+	args := []string{u.client.uploads(), u.blob.SHA256, u.blob.Path, u.mode(), strconv.FormatInt(u.blob.Size, 10)}
 	readers := make([]io.Reader, len(missing))
 	for i, s := range missing {
 		args = append(args, strconv.FormatInt(s.offset, 10), strconv.FormatInt(s.length, 10))
@@ -391,7 +391,7 @@ func (c *Client) CleanUploads(ctx context.Context, days int, keep ...string) err
 		return err
 	}
 	_, err := c.again(ctx, func() script {
-		return script{body: cleanScript, root: true, label: "remove old uploads", args: append([]string{uploads, strconv.Itoa(days)}, keep...)}
+		return script{body: cleanScript, root: true, label: "remove old uploads", args: append([]string{c.uploads(), strconv.Itoa(days)}, keep...)}
 	})
 	return err
 }
