@@ -74,7 +74,7 @@ func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
 		Facts: s.facts, Link: m.Link, Disk: m.Disk, Findings: findings,
 	}
 	a.answer(data, func(w io.Writer) {
-		fmt.Fprintln(w, report.Wrap(fmt.Sprintf("%s, profile %s: %s", s.name, data.Profile, data.ProfileWhy), a.width()))
+		fmt.Fprintln(w, report.Wrap(fmt.Sprintf("%s: profile %s", s.name, data.ProfileWhy), a.width()))
 		writeFindings(w, findings, a.width())
 	})
 	return refusal(facts.Refused(findings))

@@ -94,7 +94,7 @@ func (s *session) preflight(ctx context.Context, p measuredPlan) error {
 			s.a.tell(fmt.Sprintf("warning: %s: %s; %s", f.Check, f.Text, f.Remedy))
 		}
 	}
-	s.a.tell(s.spec.ProfileWhy)
+	s.a.tell("profile " + s.spec.ProfileWhy)
 	s.a.tell(p.summary())
 	return nil
 }

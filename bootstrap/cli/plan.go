@@ -115,7 +115,7 @@ func (p measuredPlan) data(findings []facts.Finding) PlanData {
 }
 
 func (p measuredPlan) write(w io.Writer, width int, diff bool) {
-	fmt.Fprintln(w, report.Wrap(fmt.Sprintf("%s, profile %s: %s", p.host, p.profile, p.why), width))
+	fmt.Fprintln(w, report.Wrap(fmt.Sprintf("%s: profile %s", p.host, p.why), width))
 	var unchanged []string
 	for _, s := range p.Steps {
 		switch {
@@ -136,13 +136,13 @@ func (p measuredPlan) write(w io.Writer, width int, diff bool) {
 
 func writeStep(w io.Writer, s step.Planned, width int, diff bool) {
 	fmt.Fprintf(w, "\n%s: %s\n", s.Step, s.Title)
-	t := report.Table{Indent: "  ", Right: []int{2}}
+	t := report.Table{Indent: "  ", Right: []int{1}}
 	for _, c := range s.Changes {
 		sends := ""
 		if c.Bytes > 0 {
 			sends = report.Bytes(c.Bytes)
 		}
-		t.Rows = append(t.Rows, []string{string(c.Verb), report.Clean(c.Object), sends, report.Clean(reason(c))})
+		t.Rows = append(t.Rows, []string{string(c.Verb), sends, report.Clean(c.Object + reason(c))})
 	}
 	_ = t.Write(w, width)
 	for _, c := range s.Changes {
@@ -163,7 +163,10 @@ func reason(c step.Change) string {
 	if c.Foreign {
 		parts = append(parts, "not made by ssg-bootstrap, needs --adopt")
 	}
-	return strings.Join(parts, "; ")
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, "; ") + ")"
 }
 
 // summary is the plan in one sentence.

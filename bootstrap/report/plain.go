@@ -56,22 +56,30 @@ func (p *plain) tick() {
 	}
 }
 
+// heartbeat says what is still at work and has not been heard of for a while:
+// in a line of its own what was last seen of it, in one line all the others.
 func (p *plain) heartbeat() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.now()
+	var silent []string
 	for _, t := range p.board.running {
 		if now.Sub(p.said[t.id].at) < heartbeatEvery {
 			continue
 		}
-		text := "still at work, " + Duration(now.Sub(t.started)) + " so far"
-		if t.note != "" {
-			text += ", last seen: " + t.note
-		}
+		so := Duration(now.Sub(t.started).Truncate(time.Second))
 		if last := p.board.expect[t.id].Last; last > 0 {
-			text += ", last time " + Duration(last)
+			so += ", last time " + Duration(last)
 		}
-		p.say(t, now, text)
+		if t.note == "" {
+			silent = append(silent, t.title+" ("+so+")")
+			p.told(t, now)
+			continue
+		}
+		p.say(t, now, "still at work, "+so+", last seen: "+t.note)
+	}
+	if len(silent) > 0 {
+		p.line("still at work: " + strings.Join(silent, ", "))
 	}
 }
 
@@ -122,16 +130,23 @@ func (p *plain) progress(t *task, e step.Event) {
 }
 
 func (p *plain) say(t *task, at time.Time, text string) {
+	p.told(t, at)
+	p.line(t.title + ": " + text)
+}
+
+func (p *plain) told(t *task, at time.Time) {
 	s := p.said[t.id]
 	s.at = at
 	p.said[t.id] = s
-	line := Clean(t.title + ": " + text)
-	line = strings.ReplaceAll(line, "\n", "; ") + "\n"
+}
+
+func (p *plain) line(text string) {
+	text = strings.ReplaceAll(Clean(text), "\n", "; ") + "\n"
 	if p.held {
-		p.queue = append(p.queue, line)
+		p.queue = append(p.queue, text)
 		return
 	}
-	_, _ = io.WriteString(p.w, line)
+	_, _ = io.WriteString(p.w, text)
 }
 
 // moved says how much a finished transfer was about.

@@ -54,8 +54,7 @@ func TestPlainLinesAreFewAndWhole(t *testing.T) {
 			"k3s v1.36.4+k3s1: connection lost; continuing where it stopped\n",
 			"k3s v1.36.4+k3s1: done in 4 min 1 s, 60 MB\n",
 			"k3s answers: kine: 0 rows�[2J; second line\n",
-			"k3s answers: still at work, ",
-			", last time 3 min 10 s\n",
+			"k3s answers: still at work, 33 s, last time 3 min 10 s, last seen: kine: 0 rows�[2J; second line\n",
 			"k3s answers: failed after 1 min 5 s\n",
 		} {
 			if !strings.Contains(got, want) {
@@ -67,6 +66,22 @@ func TestPlainLinesAreFewAndWhole(t *testing.T) {
 		}
 		if n := strings.Count(got, "\n"); n > 36 {
 			t.Errorf("%d lines are too many:\n%s", n, got)
+		}
+	})
+}
+
+func TestTheHeartbeatOfManyStepsIsOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		r := New(Plain, Options{Err: &out, Now: time.Now})
+		defer r.Close()
+		_, endA := Task(r.Event, time.Now, "a", "step a")
+		_, endB := Task(r.Event, time.Now, "b", "step b")
+		time.Sleep(31 * time.Second)
+		endA(nil)
+		endB(nil)
+		if want := "still at work: step a (30 s), step b (30 s)\nstep a: done in 31 s\nstep b: done in 31 s\n"; out.String() != want {
+			t.Errorf("got\n%s", out.String())
 		}
 	})
 }
