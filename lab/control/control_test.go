@@ -1,0 +1,151 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/lab/control"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/link"
+)
+
+// start serves in the background and returns a client and the server's end.
+func start(t *testing.T, config control.Config) (*control.Client, control.Info, chan error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- control.Serve(ctx, config) }()
+	t.Cleanup(cancel)
+	client := control.Dial(config.Socket)
+	deadline, stop := context.WithTimeout(t.Context(), 20*time.Second)
+	defer stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		info, err := client.Info(deadline)
+		if err == nil {
+			return client, info, ended
+		}
+		select {
+		case err := <-ended:
+			t.Fatalf("ended at once: %v", err)
+		case <-deadline.Done():
+			t.Fatalf("does not answer: %v", err)
+		case <-tick.C:
+		}
+	}
+}
+
+func socket(t *testing.T) string {
+	// The test's own folder may be too deep for a socket's name.
+	dir, err := os.MkdirTemp("", "control-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return filepath.Join(dir, "s")
+}
+
+func TestKnobsReachTheLink(t *testing.T) {
+	config := control.Config{Socket: socket(t), Target: "127.0.0.1:1", Mirror: t.TempDir(), Build: "one"}
+	client, info, _ := start(t, config)
+	if info.Build != "one" || info.Target != config.Target || info.PID != os.Getpid() {
+		t.Errorf("info is %+v", info)
+	}
+	for _, step := range []struct {
+		verb, value, way string
+		check            func(link.Stats) bool
+	}{
+		{"rate", "2mbit", "", func(s link.Stats) bool { return s.UpRate == 2*link.Mbit && s.DownRate == 2*link.Mbit }},
+		{"rate", "1mbit", "up", func(s link.Stats) bool { return s.UpRate == link.Mbit && s.DownRate == 2*link.Mbit }},
+		{"rate", "unlimited", "", func(s link.Stats) bool { return s.UpRate == 0 && s.DownRate == 0 }},
+		{"latency", "80ms", "", func(s link.Stats) bool { return s.Latency == 80*time.Millisecond }},
+		{"stall", "", "", func(s link.Stats) bool { return s.Stalled }},
+		{"resume", "", "", func(s link.Stats) bool { return !s.Stalled }},
+		{"cut", "", "", func(s link.Stats) bool { return s.Cut }},
+		{"restore", "", "", func(s link.Stats) bool { return !s.Cut }},
+		{"cut-after", "0", "down", func(s link.Stats) bool { return s.Cut }},
+	} {
+		if err := client.Turn(t.Context(), step.verb, step.value, step.way); err != nil {
+			t.Errorf("%s %s: %v", step.verb, step.value, err)
+		}
+		info, err := client.Info(t.Context())
+		if err != nil || !step.check(info.Link) {
+			t.Errorf("after %s %s %s: %+v, %v", step.verb, step.value, step.way, info.Link, err)
+		}
+	}
+	for _, bad := range [][3]string{{"rate", "fast", ""}, {"rate", "2mbit", "left"}, {"latency", "-1s", ""}, {"cut-after", "x", "up"}, {"cut-after", "5", ""}, {"melt", "", ""}} {
+		if err := client.Turn(t.Context(), bad[0], bad[1], bad[2]); err == nil {
+			t.Errorf("%v was accepted", bad)
+		}
+	}
+}
+
+func TestOnlyTheUserReachesTheSocket(t *testing.T) {
+	config := control.Config{Socket: socket(t), Target: "127.0.0.1:1", Mirror: t.TempDir()}
+	start(t, config)
+	info, err := os.Stat(config.Socket)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket's mode is %v, %v", info.Mode(), err)
+	}
+}
+
+func TestQuitFreesThePortsForTheNextServer(t *testing.T) {
+	config := control.Config{Socket: socket(t), Target: "127.0.0.1:1", Mirror: t.TempDir()}
+	client, first, ended := start(t, config)
+	if err := client.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Errorf("ended with %v", err)
+	}
+	if _, err := client.Info(t.Context()); !errors.Is(err, control.ErrNotServing) {
+		t.Errorf("after quit: %v", err)
+	}
+	config.LinkPort = first.LinkPort
+	_, second, _ := start(t, config)
+	if second.LinkPort != first.LinkPort {
+		t.Errorf("the link moved from %d to %d", first.LinkPort, second.LinkPort)
+	}
+}
+
+func TestTakenPortsGiveWay(t *testing.T) {
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	_, info, _ := start(t, control.Config{Socket: socket(t), Target: "127.0.0.1:1", Mirror: t.TempDir(), LinkPort: port, MirrorPort: port})
+	if info.LinkPort == port || info.Mirror == "http://127.0.0.1:"+strconv.Itoa(port) {
+		t.Errorf("serves on a port that is taken: %+v", info)
+	}
+}
+
+func TestMirrorIsServed(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "k3s-io", "k3s", "releases", "download", "v1.36.4+k3s1")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "sha256sum-amd64.txt"), []byte("sums\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, info, _ := start(t, control.Config{Socket: socket(t), Target: "127.0.0.1:1", Mirror: dir})
+	response, err := http.Get(info.Mirror + "/k3s-io/k3s/releases/download/v1.36.4+k3s1/sha256sum-amd64.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || string(body) != "sums\n" {
+		t.Errorf("%s: %q, %v", response.Status, body, err)
+	}
+}
