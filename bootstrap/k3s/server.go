@@ -244,12 +244,12 @@ type follow struct {
 	fatal  error
 }
 
-// Each run of a k3s that cannot start at all, as with an unknown flag, is over
-// within seconds, even on this hardware; one that is merely slow takes longer
-// than that to fail.
+// A k3s that cannot start at all, as with an unknown flag, is over within
+// seconds even on this hardware, and 5 s pass before the next try; one that is
+// merely slow takes longer than that to fail.
 const (
 	hopelessRestarts = 5
-	hopelessRun      = 15 * time.Second
+	hopelessRun      = 30 * time.Second
 )
 
 func (f *follow) look(ctx context.Context) (serverState, error) {
