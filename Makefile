@@ -1,0 +1,59 @@
+# ssg-bootstrap. `make help` lists the targets.
+
+BIN := bin/ssg-bootstrap
+# The newest CPU level that the 2008 PC has; a workstation of its age can run the client too.
+export GOAMD64 = v1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build bin/ssg-bootstrap (static)
+	CGO_ENABLED=0 go build -trimpath -buildvcs=auto -ldflags '-s -w' -o $(BIN) ./cmd/ssg-bootstrap
+
+.PHONY: test
+test: ## all hermetic tests: no root, no network, race detector on
+	go vet ./...
+	go test -race -timeout 10m ./...
+	cd lab && go vet ./... && go test -timeout 10m ./...
+
+.PHONY: fuzz
+fuzz: ## fuzz every parser that reads what a box or a user wrote, FUZZTIME each (default 20s)
+	@go test -list '^Fuzz' ./... | awk '/^Fuzz/ {f[++n] = $$1} /^ok/ {for (i = 1; i <= n; i++) print $$2, f[i]; n = 0}' | \
+	while read -r package target; do \
+	  echo "== $$target in $$package"; \
+	  go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),20s) -fuzzminimizetime 1x "$$package" || exit 1; \
+	done
+
+.PHONY: generate
+generate: ## rewrite the JSON schemas in docs/schema
+	go generate ./bootstrap/spec
+
+.PHONY: lint
+lint: ## gofmt and go vet
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+
+include lab/lab.mk
+
+.PHONY: demo
+demo: build lab ## start the emulated Core 2 Duo, install on it, show the result
+	@echo "== ssg-bootstrap install --host oldpc"
+	@SSG_SUDO_PASSWORD="$$(cat "$$($(LAB) env sudo_password)")" $(BIN) --config "$$($(LAB) env config)" install --host oldpc
+	@echo "== ssg-bootstrap status --host oldpc"
+	@SSG_SUDO_PASSWORD="$$(cat "$$($(LAB) env sudo_password)")" $(BIN) --config "$$($(LAB) env config)" status --host oldpc
+
+.PHONY: e2e
+e2e: build lab-build ## the core path on the emulated box, every figure printed
+	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 80m -v -run 'TestCore' ./e2e
+
+.PHONY: e2e-full
+e2e-full: build lab-build ## everything on the emulated box: long measurements and drills too
+	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 180m -v ./e2e
+
+.PHONY: clean
+clean: ## remove what was built here (the caches stay)
+	rm -rf bin dist
