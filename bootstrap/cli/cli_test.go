@@ -149,16 +149,3 @@ func TestRefusalListsEveryReasonWithItsRemedy(t *testing.T) {
 		t.Error("no reason, and refused")
 	}
 }
-
-func FuzzParseSize(f *testing.F) {
-	f.Add([]byte("4096\n12\npvc-1_default_data\n"))
-	f.Add([]byte("0\n0"))
-	f.Add([]byte("x\n"))
-	f.Fuzz(func(t *testing.T, out []byte) {
-		size, err := parseSize(out)
-		if err == nil && (size.Bytes < 0 || size.VolumeBytes < 0) {
-			t.Errorf("%q: %+v", out, size)
-		}
-		_ = size.warning("oldpc")
-	})
-}

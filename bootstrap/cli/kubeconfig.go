@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cli/cluster"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cli/kubeconfig"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
-	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
 )
 
 type kubeconfigOptions struct {
@@ -64,7 +64,7 @@ func kubeconfigRun(ctx context.Context, a *app, o kubeconfigOptions) error {
 	if o.context == "" {
 		o.context = s.name
 	}
-	k3s, err := s.adminConfig(ctx)
+	admin, err := s.adminConfig(ctx)
 	if err != nil {
 		return err
 	}
@@ -72,9 +72,9 @@ func kubeconfigRun(ctx context.Context, a *app, o kubeconfigOptions) error {
 	if err != nil {
 		return err
 	}
-	entry := cluster.Entry{Name: o.context, Port: port, Use: o.use, Replace: o.yes}
+	entry := kubeconfig.Entry{Name: o.context, Port: port, Use: o.use, Replace: o.yes}
 	if o.print {
-		alone, err := cluster.Merge(nil, k3s, entry)
+		alone, err := kubeconfig.Merge(nil, admin, entry)
 		if err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func kubeconfigRun(ctx context.Context, a *app, o kubeconfigOptions) error {
 		return nil
 	}
 	path := a.kubeconfigPath(o.file)
-	changed, err := mergeInto(path, k3s, entry)
+	changed, err := mergeInto(path, admin, entry)
 	if err != nil {
 		return err
 	}
@@ -103,16 +103,9 @@ func (d KubeconfigData) write(w io.Writer, host string) {
 // adminConfig reads k3s's own kubeconfig.
 func (s *session) adminConfig(ctx context.Context) ([]byte, error) {
 	_, end := s.a.task("kubeconfig", "read k3s's kubeconfig")
-	out, err := s.client.Query(ctx, host.Command{Argv: []string{"cat", "/etc/rancher/k3s/k3s.yaml"}, Root: true})
+	admin, err := k3s.AdminKubeconfig(ctx, s.client)
 	end(err)
-	var failed *host.CommandError
-	if errors.As(err, &failed) {
-		return nil, &fault.Error{Code: fault.NotInstalled, Op: "read k3s's kubeconfig", Err: err, Evidence: failed.Stderr}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read k3s's kubeconfig: %w", err)
-	}
-	return out, nil
+	return []byte(admin.Reveal()), err
 }
 
 // kubeconfigPath is where kubectl would write.
@@ -128,7 +121,7 @@ func (a *app) kubeconfigPath(flag string) string {
 	return filepath.Join(a.env.Home, ".kube", "config")
 }
 
-func mergeInto(path string, k3s []byte, e cluster.Entry) (changed bool, err error) {
+func mergeInto(path string, admin []byte, e kubeconfig.Entry) (changed bool, err error) {
 	// A link stays a link: people keep this file elsewhere and link to it.
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
@@ -137,7 +130,7 @@ func mergeInto(path string, k3s []byte, e cluster.Entry) (changed bool, err erro
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, &fault.Error{Code: fault.KubeconfigInvalid, Op: "read kubeconfig", Err: err}
 	}
-	merged, err := cluster.Merge(old, k3s, e)
+	merged, err := kubeconfig.Merge(old, admin, e)
 	if err != nil {
 		return false, fmt.Errorf("add to %s: %w", path, err)
 	}

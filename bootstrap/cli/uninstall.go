@@ -1,25 +1,17 @@
 package cli
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
-	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
 )
-
-// uninstallScript is what k3s's own uninstaller is called; install puts ours
-// there.
-const uninstallScript = "/usr/local/bin/k3s-uninstall.sh"
 
 type uninstallOptions struct {
 	hostFlags
@@ -45,15 +37,8 @@ parameters, the journal's limit) stay; they do no harm.`,
 
 // UninstallData is what was removed, as programs get it.
 type UninstallData struct {
-	Host    string    `json:"host"`
-	Removed stateSize `json:"removed"`
-}
-
-// stateSize is what is lost: all of k3s's data, of it the pods' volumes.
-type stateSize struct {
-	Bytes       int64    `json:"bytes"`
-	VolumeBytes int64    `json:"volumeBytes"`
-	Volumes     []string `json:"volumes,omitempty"`
+	Host    string     `json:"host"`
+	Removed []k3s.Data `json:"removed,omitempty"`
 }
 
 func uninstallRun(ctx context.Context, a *app, o uninstallOptions) error {
@@ -70,24 +55,38 @@ func uninstallRun(ctx context.Context, a *app, o uninstallOptions) error {
 		return err
 	}
 	defer release()
-	lost, err := s.stateSize(ctx)
+	lost, err := s.atRisk(ctx)
 	if err != nil {
 		return err
 	}
-	a.tell(lost.warning(s.name))
+	if len(lost) == 0 && !s.facts.K3s.Unit {
+		return fault.New(fault.NotInstalled, "nothing is to be removed", "there is no k3s on %s", s.name)
+	}
+	a.tell(warning(s.name, lost))
 	if err := o.confirmed(ctx, newPrompter(a), s.name); err != nil {
 		return err
 	}
 	note, end := a.task("uninstall", "remove k3s")
-	err = s.client.Job(ctx, host.Job{Name: "k3s-uninstall", Argv: []string{uninstallScript}, Stall: 5 * time.Minute}, note)
+	err = k3s.Uninstall(ctx, s.client, note)
 	end(err)
 	if err != nil {
-		return fmt.Errorf("remove k3s: %w", err)
+		return err
 	}
 	a.answer(UninstallData{Host: s.name, Removed: lost}, func(w io.Writer) {
 		fmt.Fprintf(w, "k3s and its data are gone from %s. `ssg-bootstrap install --host %s` makes a new cluster.\n", s.name, s.name)
 	})
 	return nil
+}
+
+func (s *session) atRisk(ctx context.Context) ([]k3s.Data, error) {
+	_, end := s.a.task("data", "see what data there is")
+	var err error
+	var lost []k3s.Data
+	if s.facts, err = facts.Gather(ctx, s.client); err == nil {
+		lost, err = k3s.DataAtRisk(ctx, s.client)
+	}
+	end(err)
+	return lost, err
 }
 
 func (o uninstallOptions) confirmed(ctx context.Context, p *prompter, name string) error {
@@ -109,51 +108,14 @@ func notConfirmed(typed, name string) error {
 	return fault.New(fault.Usage, "type the name "+name+", or keep the cluster", "%q is not the host's name; nothing was removed", typed)
 }
 
-// sizeScript prints two sizes in KiB, then the names of the volumes.
-const sizeScript = `test -x "$1" || exit 3
-for d in "$2" "$2/storage"; do du -sxk "$d" 2>/dev/null | cut -f1 | grep . || echo 0; done
-ls "$2/storage" 2>/dev/null || true
-`
-
-func (s *session) stateSize(ctx context.Context) (stateSize, error) {
-	_, end := s.a.task("data", "see what data there is")
-	out, err := s.client.Query(ctx, host.Command{Argv: []string{"sh", "-c", sizeScript, "sh", uninstallScript, "/var/lib/rancher/k3s"}, Root: true})
-	end(err)
-	var failed *host.CommandError
-	if errors.As(err, &failed) && failed.Exit == 3 {
-		return stateSize{}, fault.New(fault.NotInstalled, "nothing is to be removed", "there is no k3s on %s that could be uninstalled", s.name)
+func warning(host string, lost []k3s.Data) string {
+	text := "This removes k3s from " + host + " with its certificates, its token and every image."
+	if len(lost) == 0 {
+		return text + " There is no data."
 	}
-	if err != nil {
-		return stateSize{}, fmt.Errorf("see what data there is: %w", err)
+	text += " This data is lost:"
+	for _, d := range lost {
+		text += fmt.Sprintf("\n  %s, %s (%s)", report.Clean(d.What), report.Bytes(d.Bytes), report.Clean(d.Path))
 	}
-	return parseSize(out)
-}
-
-func parseSize(out []byte) (stateSize, error) {
-	var size stateSize
-	lines := strings.Split(string(bytes.TrimRight(out, "\n")), "\n")
-	if len(lines) < 2 {
-		return size, fmt.Errorf("see what data there is: not the two sizes expected: %.80q", out)
-	}
-	for i, into := range []*int64{&size.Bytes, &size.VolumeBytes} {
-		n, err := strconv.ParseInt(lines[i], 10, 64)
-		if err != nil || n < 0 || n > 1<<50 {
-			return stateSize{}, fmt.Errorf("see what data there is: not a size: %.80q", lines[i])
-		}
-		*into = n << 10
-	}
-	size.Volumes = lines[2:]
-	return size, nil
-}
-
-func (s stateSize) warning(host string) string {
-	text := fmt.Sprintf("This removes k3s from %s with all of its data, %s: the cluster's state, its certificates and token, and every image.", host, report.Bytes(s.Bytes))
-	if len(s.Volumes) == 0 {
-		return text + " There are no volumes of pods."
-	}
-	names := make([]string, len(s.Volumes))
-	for i, v := range s.Volumes {
-		names[i] = "\n  " + report.Clean(v)
-	}
-	return fmt.Sprintf("%s Lost as well: %s of pods with %s:%s", text, count(len(s.Volumes), "volume"), report.Bytes(s.VolumeBytes), strings.Join(names, ""))
+	return text
 }

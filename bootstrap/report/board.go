@@ -102,10 +102,8 @@ func (t *task) rate(now time.Time) float64 {
 
 // left estimates how long the task still takes.
 func (b *board) left(t *task, now time.Time) (time.Duration, bool) {
-	if t.total > t.done {
-		if r := t.rate(now); r > 0 {
-			return time.Duration(float64(t.total-t.done) / r * float64(time.Second)), true
-		}
+	if r := t.rate(now); r > 0 {
+		return time.Duration(float64(t.total-t.done) / r * float64(time.Second)), t.done < t.total
 	}
 	x := b.expect[t.id]
 	for _, d := range []time.Duration{x.Last, x.Planned} {

@@ -1,9 +1,9 @@
-// Package cluster talks to the box's Kubernetes API from this computer.
+// Package kubeconfig adds a cluster to the user's kubeconfig.
 //
 // It keeps the promise that the user's kubeconfig is theirs: one context of
 // ours is added or renewed in it, everything else stays, and a file that
 // cannot be read is left alone.
-package cluster
+package kubeconfig
 
 import (
 	"fmt"
