@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"slices"
 	"strings"
 
@@ -23,6 +22,8 @@ type keyCheck struct {
 	opts   Options
 	pause  func() (resume func())
 	db     *knownhosts.HostKeyDB
+	// names are the files' own names, by those that db read.
+	names map[string]string
 	// trusted is the key of this run's first connection; a reconnect must
 	// find the same one even if the file could not be written.
 	trusted ssh.PublicKey
@@ -31,17 +32,11 @@ type keyCheck struct {
 }
 
 func newKeyCheck(ctx context.Context, t Target, o Options, trusted ssh.PublicKey, pause func() func()) (*keyCheck, error) {
-	var files []string
-	for _, f := range t.KnownHostsFiles {
-		if _, err := os.Stat(f); err == nil {
-			files = append(files, f)
-		}
-	}
-	db, err := knownhosts.NewDB(files...)
+	db, names, err := readKnownHosts(t.KnownHostsFiles, o)
 	if err != nil {
-		return nil, fault.New(fault.ConfigInvalid, "mend or remove the line that is named", "read known hosts: %w", err)
+		return nil, fmt.Errorf("read known hosts: %w", err)
 	}
-	return &keyCheck{ctx: ctx, target: t, opts: o, pause: pause, db: db, trusted: trusted}, nil
+	return &keyCheck{ctx: ctx, target: t, opts: o, pause: pause, db: db, names: names, trusted: trusted}, nil
 }
 
 // algorithms are the key types to ask the server for: those that are known
@@ -110,13 +105,20 @@ func (k *keyCheck) judge(key ssh.PublicKey) error {
 	case !errors.As(err, &other):
 		return fmt.Errorf("check host key: %w", err)
 	case len(other.Want) > 0 && vouched:
-		return k.repin(key, other.Want)
+		return k.repin(key, k.named(other.Want))
 	case len(other.Want) > 0:
-		return k.changed(key, other.Want)
+		return k.changed(key, k.named(other.Want))
 	case vouched:
 		return k.remember(key)
 	}
 	return k.confirm(key)
+}
+
+func (k *keyCheck) named(keys []xknownhosts.KnownKey) []xknownhosts.KnownKey {
+	for i := range keys {
+		keys[i].Filename = k.names[keys[i].Filename]
+	}
+	return keys
 }
 
 func (k *keyCheck) confirm(key ssh.PublicKey) error {
@@ -179,7 +181,7 @@ func (k *keyCheck) revoked(key ssh.PublicKey, r *xknownhosts.RevokedError) error
 		Code:     fault.HostKeyChanged,
 		Op:       "check the host key of " + k.target.String(),
 		Err:      errors.New("the host presents a key that is marked as revoked"),
-		Evidence: fmt.Sprintf("%s:%d revokes the %s key %s", r.Revoked.Filename, r.Revoked.Line, keyName(key), ssh.FingerprintSHA256(key)),
+		Evidence: fmt.Sprintf("%s:%d revokes the %s key %s", k.names[r.Revoked.Filename], r.Revoked.Line, keyName(key), ssh.FingerprintSHA256(key)),
 		Next:     "do not connect; make new host keys on the box (`ssh-keygen -A` after removing /etc/ssh/ssh_host_*)",
 	}
 }

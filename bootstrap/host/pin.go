@@ -15,6 +15,73 @@ import (
 	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
 )
 
+// readKnownHosts reads those of the files that exist. Lines that the library
+// cannot read are left out, as ssh does: a key type of the future must not
+// keep the user from every other host. names maps the files that were read to
+// the user's.
+func readKnownHosts(files []string, o Options) (db *knownhosts.HostKeyDB, names map[string]string, err error) {
+	names = make(map[string]string)
+	var read []string
+	for i, file := range files {
+		data, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		source := file
+		if good, bad := withoutBadLines(data); len(bad) > 0 {
+			o.Logger.Warn("known hosts: lines that cannot be read are left out", "file", file, "lines", bad)
+			dir, err := os.MkdirTemp("", "known-hosts-")
+			if err != nil {
+				return nil, nil, err
+			}
+			defer os.RemoveAll(dir)
+			source = filepath.Join(dir, fmt.Sprint(i))
+			if err := os.WriteFile(source, good, 0o600); err != nil {
+				return nil, nil, err
+			}
+		}
+		names[source] = file
+		read = append(read, source)
+	}
+	db, err = knownhosts.NewDB(read...)
+	return db, names, err
+}
+
+// withoutBadLines empties the lines that are no known host, so that the
+// others keep their numbers.
+func withoutBadLines(data []byte) (good []byte, bad []int) {
+	var out bytes.Buffer
+	n := 0
+	for line := range bytes.Lines(data) {
+		n++
+		trimmed := bytes.TrimSpace(line)
+		if len(trimmed) > 0 && trimmed[0] != '#' && !readable(trimmed) {
+			bad = append(bad, n)
+			line = []byte("\n")
+		}
+		out.Write(line)
+	}
+	return out.Bytes(), bad
+}
+
+// readable asks the library itself, one line at a time.
+func readable(line []byte) bool {
+	_, hosts, _, _, rest, err := ssh.ParseKnownHosts(line)
+	if err != nil || len(rest) > 0 {
+		return false
+	}
+	for _, h := range hosts {
+		// Hashed names have three parts, and patterns must be whole.
+		if parts := strings.Split(h, "|"); strings.HasPrefix(h, "|") && len(parts) != 4 || h == "" {
+			return false
+		}
+	}
+	return true
+}
+
 // remember appends the key to the user's first known_hosts file.
 func (k *keyCheck) remember(key ssh.PublicKey) error {
 	if len(k.target.KnownHostsFiles) == 0 {

@@ -83,6 +83,7 @@ type Box struct {
 
 	mu       sync.Mutex
 	hostKey  ssh.Signer
+	moreKeys []ssh.Signer
 	commands map[string]func(*Call) int
 	log      []Entry
 	wire     []string
@@ -199,6 +200,13 @@ func (b *Box) SetHostKey(key ssh.Signer) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.hostKey = key
+}
+
+// AddHostKey gives the box a further host key of another type.
+func (b *Box) AddHostKey(key ssh.Signer) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.moreKeys = append(b.moreKeys, key)
 }
 
 // HostKey is the public half of the box's host key.

@@ -61,6 +61,9 @@ func (b *Box) serverConfig() *ssh.ServerConfig {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	cfg.AddHostKey(b.hostKey)
+	for _, k := range b.moreKeys {
+		cfg.AddHostKey(k)
+	}
 	return cfg
 }
 
