@@ -1,21 +1,54 @@
+// Command server is what the file named k3s becomes for `k3s server`,
+// `k3s kubectl` and `k3s token`: one program, as in k3s, so that a box keeps one
+// copy of Kubernetes on its disk and in its memory.
 package main
 
 import (
-	_ "github.com/containerd/containerd/v2/client"
-	_ "github.com/coreos/go-systemd/v22/daemon"
-	_ "github.com/fsnotify/fsnotify"
-	_ "github.com/k3s-io/kine/pkg/drivers/sqlite"
-	_ "github.com/k3s-io/kine/pkg/server"
-	_ "github.com/klauspost/compress/zstd"
-	_ "github.com/pierrec/lz4/v4"
-	_ "github.com/urfave/cli/v2"
-	_ "k8s.io/cloud-provider/app"
-	_ "k8s.io/kubectl/pkg/cmd"
-	_ "k8s.io/kubernetes/cmd/kube-apiserver/app"
-	_ "k8s.io/kubernetes/cmd/kube-controller-manager/app"
-	_ "k8s.io/kubernetes/cmd/kube-proxy/app"
-	_ "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	_ "k8s.io/kubernetes/cmd/kubelet/app"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"k8s.io/component-base/cli"
+	"k8s.io/kubectl/pkg/cmd"
 )
 
-func main() {}
+func main() { os.Exit(run(os.Args)) }
+
+func run(argv []string) int {
+	if filepath.Base(argv[0]) == "kubectl" {
+		return kubectl()
+	}
+	command := ""
+	if len(argv) > 1 {
+		command = argv[1]
+	}
+	switch command {
+	case "server":
+		return serve(argv[2:])
+	case "token":
+		return report(token(os.Stdout, argv[2:]))
+	}
+	return report(fmt.Errorf("k3s-server is started by the file named k3s, not by hand: %q", argv))
+}
+
+// kubectl finds the administrator's kubeconfig by itself, as k3s's does.
+func kubectl() int {
+	const admin = "/etc/rancher/k3s/k3s.yaml"
+	if os.Getenv("KUBECONFIG") == "" {
+		if _, err := os.Stat(admin); err == nil || !errors.Is(err, os.ErrNotExist) {
+			if err := os.Setenv("KUBECONFIG", admin); err != nil {
+				return report(err)
+			}
+		}
+	}
+	return cli.Run(cmd.NewDefaultKubectlCommand())
+}
+
+func report(err error) int {
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "Error:", err)
+	return 1
+}
