@@ -155,6 +155,9 @@ func (s *Systemd) systemctl(c *Call) int {
 			properties = append(properties, strings.Split(args[i], ",")...)
 		case strings.HasPrefix(a, "--property="):
 			properties = append(properties, strings.Split(strings.TrimPrefix(a, "--property="), ",")...)
+		case a == "--version":
+			c.Printf("systemd 257 (257.8-1~deb13u1)\n+PAM +AUDIT +SELINUX +APPARMOR\n")
+			return 0
 		case a == "--value":
 			value = true
 		case a == "--now":
