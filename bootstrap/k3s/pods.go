@@ -105,7 +105,7 @@ func (s systemPods) Apply(ctx context.Context, r step.Run, changes []step.Change
 		What: podsObject, Every: 2 * probeEvery, Box: probeBox, Stall: stall(s.waits.PodsStall),
 		Next: "see `kubectl -n kube-system get events` through `ssg-bootstrap tunnel`, then run the same command again",
 		Seen: noted(r.Note, s.waits.PodsTypical.Std()),
-	}, func(ctx context.Context) (wait.State, error) {
+	}, newsOnly(func(ctx context.Context) (wait.State, error) {
 		o, err := s.Observe(ctx, r.Host)
 		if err != nil {
 			return wait.State{}, err
@@ -118,5 +118,5 @@ func (s systemPods) Apply(ctx context.Context, r step.Run, changes []step.Change
 			return wait.State{Done: true, Seen: fmt.Sprintf("all of them run (%d)", len(o.pods))}, nil
 		}
 		return wait.State{Seen: strings.Join(left, ", ")}, nil
-	})
+	}))
 }

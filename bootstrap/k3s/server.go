@@ -209,13 +209,13 @@ func (s server) wait(ctx context.Context, r step.Run) error {
 		What: "k3s's API server", Every: probeEvery, Box: probeBox, Stall: stall(s.waits.K3sStall),
 		Next: "read `journalctl -u k3s` on the box, then run the same command again",
 		Seen: noted(r.Note, s.waits.K3sTypical.Std()),
-	}, w.api)
+	}, newsOnly(w.api))
 	if err == nil && w.fatal == nil {
 		err = wait.Until(ctx, wait.Condition{
 			What: s.nodeObject() + " to be Ready", Every: probeEvery, Box: probeBox, Stall: stall(s.waits.NodeStall),
 			Next: "read `journalctl -u k3s` on the box, then run the same command again",
 			Seen: noted(r.Note, s.waits.NodeTypical.Std()),
-		}, w.ready)
+		}, newsOnly(w.ready))
 	}
 	return s.explain(ctx, r.Host, errors.Join(w.fatal, err))
 }
@@ -231,16 +231,12 @@ func noted(note func(string), typical time.Duration) func(wait.State, time.Durat
 	}
 }
 
-// follow turns what is seen of a starting k3s into states. A restart by itself
-// is no failure on slow hardware, and no progress either: a line of the journal
-// counts as news only the first time that it appears.
+// follow turns what is seen of a starting k3s into states.
 type follow struct {
 	server server
 	host   host.Reader
 	start  time.Time
 	first  int
-	known  map[string]bool
-	news   string
 	fatal  error
 }
 
@@ -254,7 +250,7 @@ const (
 
 func (f *follow) look(ctx context.Context) (serverState, error) {
 	if f.start.IsZero() {
-		f.start, f.first, f.known = time.Now(), -1, map[string]bool{}
+		f.start, f.first = time.Now(), -1
 	}
 	o, err := f.server.look(ctx, f.host, true)
 	if err != nil {
@@ -262,10 +258,6 @@ func (f *follow) look(ctx context.Context) (serverState, error) {
 	}
 	if f.first < 0 {
 		f.first = o.restarts
-	}
-	if line := skeleton(o.line); line != "" && !f.known[line] {
-		f.known[line] = true
-		f.news = short(o.line)
 	}
 	return o, nil
 }
@@ -292,8 +284,8 @@ func (f *follow) api(ctx context.Context) (wait.State, error) {
 	if n > 0 {
 		text = "k3s starts again; " + text
 	}
-	if f.news != "" {
-		text += "; k3s: " + f.news
+	if o.line != "" {
+		text += "; k3s: " + short(o.line)
 	}
 	return wait.State{Seen: text}, nil
 }
@@ -311,17 +303,6 @@ func (f *follow) ready(ctx context.Context) (wait.State, error) {
 		return wait.State{Seen: "node is Ready, k3s is " + o.unit.State}, nil
 	}
 	return wait.State{Seen: f.server.nodeObject() + " is not Ready: " + short(o.api.message)}, nil
-}
-
-// skeleton takes the digits out of a line, so that times and counters do not
-// make an old message look new.
-func skeleton(line string) string {
-	return strings.Map(func(r rune) rune {
-		if r >= '0' && r <= '9' {
-			return -1
-		}
-		return r
-	}, line)
 }
 
 func short(text string) string {

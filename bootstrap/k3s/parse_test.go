@@ -1,0 +1,99 @@
+package k3s
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+const statusHead = `ActiveState=active
+UnitFileState=enabled
+NeedDaemonReload=no
+MainPID=812
+NRestarts=2
+LoadState=loaded
+ExecMainStartTimestamp=Sun 2026-11-22 21:26:43 UTC
+pss=510000 k3s-server
+pss=60000 containerd
+pss=7000 containerd-shim
+pss=8000 containerd-shim
+disk=20000000000 470000000000
+datastore=8388608
+
+-- api --
+`
+
+const (
+	nodesBody = `{"items":[{"metadata":{"name":"oldpc"},"status":{"conditions":[{"type":"Ready","status":"True","message":"fine"}],` +
+		`"nodeInfo":{"kubeletVersion":"v1.36.4+k3s1"}}}]}`
+	podsBody = `{"columnDefinitions":[{"name":"Name"},{"name":"Ready"},{"name":"Status"},{"name":"Restarts"}],` +
+		`"rows":[{"cells":["coredns-1","1/1","Running","3 (1m ago)"]}]}`
+)
+
+// statusOutput has one answer in chunks, as long ones come, and one without.
+func statusOutput() string {
+	return statusHead +
+		fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(nodesBody), nodesBody) +
+		fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(podsBody), podsBody)
+}
+
+func TestStatusIsReadFromOneAnswer(t *testing.T) {
+	head, answers := cutAPI([]byte(statusOutput()))
+	s := parseStatus(head)
+	if len(answers) != 2 {
+		t.Fatalf("%d answers of the API", len(answers))
+	}
+	s.cluster(answers)
+	want := Usage{Server: 510000 << 10, Containerd: 60000 << 10, Shims: 15000 << 10}
+	if s.Memory != want || s.PID != "812" || s.Restarts != 2 || !s.Installed || s.Datastore != 8388608 || s.DiskFree != 470e9 {
+		t.Errorf("%+v", s)
+	}
+	if s.Node != "oldpc" || !s.Ready || s.Version != "v1.36.4+k3s1" {
+		t.Errorf("%+v", s)
+	}
+	if !s.Since.Equal(time.Date(2026, 11, 22, 21, 26, 43, 0, time.UTC)) {
+		t.Errorf("since %s", s.Since)
+	}
+	if len(s.Pods) != 1 || s.Pods[0] != (Pod{Name: "coredns-1", Ready: "1/1", Status: "Running", Restarts: "3 (1m ago)"}) {
+		t.Errorf("%+v", s.Pods)
+	}
+}
+
+func TestClaim(t *testing.T) {
+	for path, want := range map[string]string{
+		storageDir + "/pvc-1234_default_data-mariadb-0": "volume default/data-mariadb-0",
+		storageDir + "/pvc-1_ns_a_b":                    "volume ns/a_b",
+		storageDir + "/by-hand":                         "volume by-hand",
+		dataDir + "/server/db":                          "the cluster's state",
+	} {
+		if got := claim(path); got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}
+
+// What a box or an API server says must never end the program.
+func FuzzAnswers(f *testing.F) {
+	f.Add([]byte(statusOutput()))
+	f.Add([]byte("\n-- api --\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"))
+	f.Add([]byte("\n-- api --\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"))
+	f.Fuzz(func(t *testing.T, out []byte) {
+		head, answers := cutAPI(out)
+		s := parseStatus(head)
+		if len(answers) > 0 {
+			s.cluster(answers)
+		}
+		state := parseServer(out, "want")
+		if state.api.node && len(answers) < 2 {
+			t.Error("a node is Ready without an answer about it")
+		}
+		var table table
+		for _, a := range answers {
+			if a.into(&table) == nil {
+				for _, p := range pods(table) {
+					p.Works()
+				}
+			}
+		}
+	})
+}
