@@ -286,6 +286,7 @@ func (s *Systemd) show(c *Call, u *Unit, properties []string, value bool) {
 		"Id": u.Name, "Names": u.Name, "Description": u.Description, "LoadState": load, "ActiveState": u.Active, "SubState": u.Sub,
 		"UnitFileState": file, "Result": u.Result, "MainPID": strconv.Itoa(u.PID), "NRestarts": strconv.Itoa(max(u.Starts-1, 0)),
 		"ExecMainStatus": strconv.Itoa(u.Exit), "ExecMainCode": code, "ActiveEnterTimestamp": since,
+		"ExecMainStartTimestamp": since, "ControlGroup": "",
 		"ActiveEnterTimestampMonotonic": strconv.FormatInt(max(u.Since.UnixMicro(), 0), 10), "NeedDaemonReload": "no",
 		"FragmentPath": "/etc/systemd/system/" + u.Name, "StatusText": "", "DropInPaths": "",
 	}
