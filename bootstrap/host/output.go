@@ -61,8 +61,8 @@ func (t *talk) Write(p []byte) (int, error) {
 	}
 	t.before.Write(p)
 	text := t.before.String()
-	if n := strings.Count(text, t.prompt); n > t.seen && t.prompt != "" {
-		t.seen = n
+	for t.prompt != "" && t.seen < strings.Count(text, t.prompt) {
+		t.seen++
 		select {
 		case t.asked <- struct{}{}:
 		default:

@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/skeema/knownhosts"
@@ -23,25 +25,25 @@ func readKnownHosts(files []string, o Options) (db *knownhosts.HostKeyDB, names 
 	names = make(map[string]string)
 	var read []string
 	for i, file := range files {
-		data, err := os.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
+		data, err := readIfThere(file)
 		if err != nil {
 			return nil, nil, err
 		}
+		if len(data) == 0 {
+			continue
+		}
 		source := file
-		if good, bad := withoutBadLines(data); len(bad) > 0 {
-			o.Logger.Warn("known hosts: lines that cannot be read are left out", "file", file, "lines", bad)
-			dir, err := os.MkdirTemp("", "known-hosts-")
-			if err != nil {
-				return nil, nil, err
+		if _, err := knownhosts.NewDB(file); err != nil {
+			dir, tempErr := os.MkdirTemp("", "known-hosts-")
+			if tempErr != nil {
+				return nil, nil, tempErr
 			}
 			defer os.RemoveAll(dir)
 			source = filepath.Join(dir, fmt.Sprint(i))
-			if err := os.WriteFile(source, good, 0o600); err != nil {
+			if err := writeReadable(source, data); err != nil {
 				return nil, nil, err
 			}
+			o.Logger.Warn("known hosts: lines that cannot be read are left out", "first", err)
 		}
 		names[source] = file
 		read = append(read, source)
@@ -50,36 +52,31 @@ func readKnownHosts(files []string, o Options) (db *knownhosts.HostKeyDB, names 
 	return db, names, err
 }
 
-// withoutBadLines empties the lines that are no known host, so that the
-// others keep their numbers.
-func withoutBadLines(data []byte) (good []byte, bad []int) {
-	var out bytes.Buffer
-	n := 0
-	for line := range bytes.Lines(data) {
-		n++
-		trimmed := bytes.TrimSpace(line)
-		if len(trimmed) > 0 && trimmed[0] != '#' && !readable(trimmed) {
-			bad = append(bad, n)
-			line = []byte("\n")
+// writeReadable writes data to path and empties one line after the other of
+// those that the library names as unreadable, so that the others keep their
+// numbers.
+func writeReadable(path string, data []byte) error {
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	named := regexp.MustCompile(regexp.QuoteMeta(path) + `:(\d+): `)
+	for range len(lines) + 1 {
+		if err := os.WriteFile(path, bytes.Join(lines, nil), 0o600); err != nil {
+			return err
 		}
-		out.Write(line)
-	}
-	return out.Bytes(), bad
-}
-
-// readable asks the library itself, one line at a time.
-func readable(line []byte) bool {
-	_, hosts, _, _, rest, err := ssh.ParseKnownHosts(line)
-	if err != nil || len(rest) > 0 {
-		return false
-	}
-	for _, h := range hosts {
-		// Hashed names have three parts, and patterns must be whole.
-		if parts := strings.Split(h, "|"); strings.HasPrefix(h, "|") && len(parts) != 4 || h == "" {
-			return false
+		_, err := knownhosts.NewDB(path)
+		if err == nil {
+			return nil
 		}
+		m := named.FindStringSubmatch(err.Error())
+		if m == nil {
+			return err
+		}
+		n, _ := strconv.Atoi(m[1])
+		if n < 1 || n > len(lines) {
+			return err
+		}
+		lines[n-1] = []byte("\n")
 	}
-	return true
+	return errors.New("known hosts cannot be read")
 }
 
 // remember appends the key to the user's first known_hosts file.
