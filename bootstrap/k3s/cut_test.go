@@ -112,3 +112,69 @@ func TestConnectionCutAtEveryCommandTheSameRunConverges(t *testing.T) {
 		})
 	}
 }
+
+// A power cut ends what runs on the box too, and its clients with it.
+func TestPowerCutAtCommandsTheNextRunConverges(t *testing.T) {
+	commands, _, want := uncut(t)
+	for n := 1; n <= commands; n += 4 {
+		t.Run(fmt.Sprintf("command %d of %d", n, commands), func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			if err := b.killed(func() { b.machine.Link.CutAtExec(n) }); err == nil {
+				t.Error("the run that lost the box reports success")
+			}
+			b.machine.PowerCut()
+			b.install()
+			if left := b.plan(); !left.Empty() {
+				t.Errorf("the next run left something to do:\n%s", describe(left))
+			}
+			if got := settled(b.machine); !slices.Equal(got, want) {
+				t.Errorf("the box differs from one that was never cut:\n%s", difference(want, got))
+			}
+		})
+	}
+}
+
+// The wait for k3s is the longest part of an install, so it is where a client
+// most likely dies.
+func TestClientKilledWhileK3sStartsTheNextRunWaitsOn(t *testing.T) {
+	b := newBench(t)
+	b.machine.Probes = 3
+	ctx, kill := context.WithCancel(t.Context())
+	defer kill()
+	c, steps, plan, err := b.planned(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = step.Converge(ctx, steps, box{c}, plan, step.Options{}, func(e step.Event) {
+		if e.Step == "k3s-server" && e.Kind == step.StepNote {
+			kill()
+		}
+	})
+	if err == nil {
+		t.Fatal("the run whose client was killed reports success")
+	}
+	if text := describe(b.plan()); !strings.Contains(text, "k3s-server: wait for node oldpc") || strings.Contains(text, "start") {
+		t.Errorf("plan:\n%s", text)
+	}
+	b.install()
+	if starts := b.machine.Systemd.Unit("k3s").Starts; starts != 1 {
+		t.Errorf("k3s was started %d times", starts)
+	}
+}
+
+func TestSecondRunMovesNextToNothing(t *testing.T) {
+	b := newBench(t)
+	b.install()
+	in, out, execs := b.machine.Link.In(), b.machine.Link.Out(), b.machine.Link.Execs()
+	b.install()
+	moved := b.machine.Link.In() - in + b.machine.Link.Out() - out
+	if moved > 60_000 {
+		t.Errorf("the second run moved %d bytes", moved)
+	}
+	// Becoming root, looking, and one batch for all steps.
+	if n := b.machine.Link.Execs() - execs; n > 4 {
+		t.Errorf("the second run took %d commands", n)
+	}
+	t.Logf("%d bytes, %d commands", moved, b.machine.Link.Execs()-execs)
+}
