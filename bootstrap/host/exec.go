@@ -34,10 +34,11 @@ type lostError struct{ cause error }
 func (e *lostError) Error() string { return fmt.Sprintf("connection lost: %v", e.cause) }
 func (e *lostError) Unwrap() error { return e.cause }
 
-// preamble runs before every script. It tells on stderr that sudo is through
-// and under which process ID, and gives the script a language that parsers
-// can rely on and the folders of the system's tools.
-const preamble = `n=$1$2; shift 2; LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH; printf '%s %s\n' "$n" "$$" >&2
+// preamble runs before every script. It tells on stdout where the script's
+// output begins and on stderr that sudo is through and under which process ID,
+// and gives the script a language that parsers can rely on and the folders of
+// the system's tools.
+const preamble = `n=$1$2; shift 2; LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; export LC_ALL PATH; printf '%s\n' "$n"; printf '%s %s\n' "$n" "$$" >&2
 `
 
 // line is the command line that starts s.
@@ -120,7 +121,7 @@ func (c *Client) launch(ctx context.Context, session *ssh.Session, s script) (*r
 			prompt = n.b + ":"
 		}
 	}
-	r := &running{client: c, session: session, stdout: &detachable{w: s.stdout}, talk: newTalk(n.joined(), prompt), payload: s.stdin, mode: mode}
+	r := &running{client: c, session: session, stdout: &detachable{w: s.stdout, start: []byte(n.joined() + "\n")}, talk: newTalk(n.joined(), prompt), payload: s.stdin, mode: mode}
 	r.ctx, r.stop = context.WithCancelCause(ctx)
 	var err error
 	if r.stdin, err = session.StdinPipe(); err != nil {
@@ -202,6 +203,15 @@ func (r *running) stream() {
 // abandon ends what ctx gave up on. Closing the session ends what reads from
 // it or writes to it; the signal ends the rest.
 func (c *Client) abandon(ctx context.Context, cn *conn, r *running, s script) error {
+	// A script that is just starting is known by its process ID in a moment,
+	// and without it nobody could end it.
+	t := time.NewTimer(time.Second)
+	defer t.Stop()
+	select {
+	case <-r.talk.started:
+	case <-cn.dead:
+	case <-t.C:
+	}
 	_ = r.session.Close()
 	if pid, ok := r.talk.began(); ok && cn.alive() {
 		c.kill(cn, pid, s.root)

@@ -17,7 +17,7 @@ func unreachable(t Target, err error) error {
 	if errors.Is(err, context.Canceled) && !isTimeout(err) {
 		err = fmt.Errorf("no answer in time: %w", errTimeout)
 	}
-	next := "check that the box is on and its cable plugged in, then `ssg-bootstrap doctor --host " + t.Name + "`"
+	next := "check that the box is on and its cable plugged in, then `ssg-bootstrap doctor " + t.flag() + "`"
 	var dns *net.DNSError
 	if errors.As(err, &dns) {
 		next = "check the host's name, or give its address: --host " + t.User + "@ADDRESS"

@@ -26,9 +26,18 @@ type Command struct {
 	Stdin []byte
 }
 
-// String returns the command as a person would type it, for messages.
+// String returns the command as a person would type it, for messages; of a
+// whole script, which would bury the message, it returns the beginning.
 func (c Command) String() string {
-	s := strings.Join(c.Argv, " ")
+	const enough = 40
+	words := make([]string, len(c.Argv))
+	for i, w := range c.Argv {
+		first, _, lines := strings.Cut(w, "\n")
+		if words[i] = w; lines || len(w) > 3*enough {
+			words[i] = strings.ToValidUTF8(first[:min(len(first), enough)], "") + "…"
+		}
+	}
+	s := strings.Join(words, " ")
 	if c.Root {
 		s = "sudo " + s
 	}

@@ -16,6 +16,7 @@ import (
 )
 
 func TestQueriesOutliveCutsAndRunsDoNotRepeat(t *testing.T) {
+	t.Parallel()
 	box := hosttest.New(t, hosttest.Config{SudoPassword: "pw"})
 	c := box.Connect(t)
 	for cut := int64(1); cut < 3000; cut += 97 {
@@ -37,6 +38,7 @@ func TestQueriesOutliveCutsAndRunsDoNotRepeat(t *testing.T) {
 }
 
 func TestReconnectingIsToldAndGivenUp(t *testing.T) {
+	t.Parallel()
 	box := hosttest.New(t, hosttest.Config{})
 	var mu sync.Mutex
 	var said []string

@@ -105,6 +105,7 @@ func encryptedKey(t *testing.T, box *hosttest.Box, passphrase string) string {
 }
 
 func TestAnEncryptedKeyIsOpenedOnlyWhenTheServerTakesIt(t *testing.T) {
+	t.Parallel()
 	box := hosttest.New(t, hosttest.Config{})
 	locked := encryptedKey(t, box, "open sesame")
 	target, o := box.Target(), box.Options()
@@ -210,6 +211,7 @@ func TestTheAgentsKeysAreUsed(t *testing.T) {
 }
 
 func TestSudo(t *testing.T) {
+	t.Parallel()
 	root := host.Command{Argv: []string{"cat"}, Root: true, Stdin: []byte("payload")}
 	for name, c := range map[string]struct {
 		cfg   hosttest.Config

@@ -11,20 +11,38 @@ import (
 // maxKept bounds what is kept of a command's error output.
 const maxKept = 1 << 20
 
-// detachable passes writes on until it is detached, so that a command that is
-// given up on cannot write into its caller's memory afterwards.
+// detachable passes a script's output on until it is detached, so that a
+// command that is given up on cannot write into its caller's memory afterwards.
+// What comes before the script's first line (start) is the login shell's: a
+// .bashrc that greets is not part of any answer.
 type detachable struct {
-	mu sync.Mutex
-	w  io.Writer
+	start []byte
+
+	mu     sync.Mutex
+	w      io.Writer
+	before []byte
 }
 
 func (d *detachable) Write(p []byte) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.w == nil {
-		return len(p), nil
+	n := len(p)
+	if d.start != nil {
+		d.before = append(d.before, p...)
+		_, rest, ok := bytes.Cut(d.before, d.start)
+		if !ok {
+			d.before = d.before[max(0, len(d.before)-len(d.start)):]
+			return n, nil
+		}
+		d.start, d.before, p = nil, nil, rest
 	}
-	return d.w.Write(p)
+	if d.w == nil || len(p) == 0 {
+		return n, nil
+	}
+	if _, err := d.w.Write(p); err != nil {
+		return 0, err
+	}
+	return n, nil
 }
 
 func (d *detachable) detach() {

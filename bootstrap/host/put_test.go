@@ -52,7 +52,8 @@ func TestPutWritesAtomicallyAndLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestPutSurvivesACutAtEveryByte(t *testing.T) {
+func TestPutSurvivesCutsAnywhere(t *testing.T) {
+	t.Parallel()
 	box := hosttest.New(t, hosttest.Config{})
 	c := box.Connect(t)
 	old, want := strings.Repeat("old\n", 500), strings.Repeat("new!\n", 500)
@@ -122,6 +123,7 @@ func TestSendGoesOnAfterCutsWithinOneCall(t *testing.T) {
 }
 
 func TestAKilledSendResumesWhereTheBytesArrived(t *testing.T) {
+	t.Parallel()
 	const size = 6 << 20
 	for cut := int64(200 << 10); cut < size; cut += 700 << 10 {
 		t.Run(fmt.Sprint(cut), func(t *testing.T) {

@@ -38,7 +38,7 @@ func ResolveTarget(ctx context.Context, name string, known map[string]TargetConf
 	if err != nil {
 		return Target{}, err
 	}
-	t.Name = name
+	t.Name, t.typed = name, name
 	if cfg, ok := known[name]; !ok || cfg.Address == "" {
 		if u, a, _, err := splitAddress(name); err == nil && u != "" {
 			t.Name = a

@@ -152,6 +152,7 @@ func connect(t testing.TB, target host.Target, o host.Options) *host.Client {
 }
 
 func TestConformanceOfTheModel(t *testing.T) {
+	t.Parallel()
 	for name, cfg := range map[string]hosttest.Config{"sudo password": {SudoPassword: "pw"}, "free sudo": {}, "root": {User: "root"}} {
 		t.Run(name, func(t *testing.T) {
 			box := hosttest.New(t, cfg)
@@ -164,6 +165,7 @@ func TestConformanceOfTheModel(t *testing.T) {
 }
 
 func TestConformanceOfOpenSSH(t *testing.T) {
+	t.Parallel()
 	target, o, dir := realSSHD(t)
 	hosttest.Conformance(t, hosttest.Place{
 		Connect: func(t testing.TB) *host.Client { return connect(t, target, o) },
@@ -174,6 +176,7 @@ func TestConformanceOfOpenSSH(t *testing.T) {
 // TestAnAbandonedCommandDies is for a real sshd only: the model's processes
 // are goroutines of this one.
 func TestAnAbandonedCommandDies(t *testing.T) {
+	t.Parallel()
 	target, o, dir := realSSHD(t)
 	c := connect(t, target, o)
 	defer c.Close()

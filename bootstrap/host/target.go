@@ -28,6 +28,9 @@ type Target struct {
 	HostKeys []string
 	// Jumps are the hosts to go through, the nearest to this computer first.
 	Jumps []Target
+
+	// typed is what the user wrote to mean the box.
+	typed string
 }
 
 // TargetConfig is a host as a configuration file names it. Empty fields are
@@ -54,6 +57,17 @@ func (t Target) keyAddress() string {
 		return net.JoinHostPort(t.HostKeyAlias, "22")
 	}
 	return t.dialAddress()
+}
+
+// flag is the --host flag that means the target.
+func (t Target) flag() string {
+	switch {
+	case t.typed != "":
+		return "--host " + t.typed
+	case t.Name != "":
+		return "--host " + t.Name
+	}
+	return "--host " + t.User + "@" + t.dialAddress()
 }
 
 // String names the target for people.

@@ -418,7 +418,8 @@ func (b *Box) model(name string) func(*Call) int {
 // Exec runs a command line on the box as root, without SSH.
 func (b *Box) Exec(line string) (string, int) {
 	var out bytes.Buffer
-	status := b.shell(true).run(b.powered(), line, nil, nil, &out, &out)
+	both := &sink{w: &out}
+	status := b.shell(true).run(b.powered(), line, nil, nil, both, both)
 	return out.String(), status
 }
 

@@ -1,7 +1,7 @@
 package hosttest
 
 import (
-	"errors"
+	"io"
 	"net"
 	"sync"
 )
@@ -157,9 +157,9 @@ type linkConn struct {
 	frozen bool
 }
 
-var errCut = errors.New("link cut by the test")
-
-// Read passes bytes on up to the place where the link is cut.
+// Read passes bytes on up to the place where the link is cut. A cut reads and
+// writes as io.EOF: the SSH library then hands on what has arrived, where
+// another error would make it drop its buffers.
 func (c *linkConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	return c.link.pass(c, n, &c.link.in, &c.link.cutIn, err)
@@ -169,7 +169,7 @@ func (c *linkConn) Write(p []byte) (int, error) {
 	n, err := c.link.pass(c, len(p), &c.link.out, &c.link.cutOut, nil)
 	if n > 0 {
 		if _, werr := c.Conn.Write(p[:n]); werr != nil {
-			return 0, werr
+			return 0, io.EOF
 		}
 	}
 	return n, err
@@ -183,7 +183,7 @@ func (l *Link) pass(c *linkConn, n int, count, limit *int64, err error) (int, er
 		l.moved.Wait()
 	}
 	if !l.conns[c] {
-		return 0, errCut
+		return 0, io.EOF
 	}
 	if *limit != 0 && *count+int64(n) >= *limit {
 		n = int(*limit - *count)

@@ -137,7 +137,7 @@ func (s *shell) exec(ctx context.Context, c *Call, argv []string) int {
 		return s.real(&call, name)
 	}
 	fmt.Fprintf(c.Stderr, "sh: 1: %s: not found\n", argv[0])
-	s.box.fail("the box has no model of the command %q", argv)
+	s.box.fail("the box has no model of the command %q", strings.Join(argv, " "))
 	return 127
 }
 
