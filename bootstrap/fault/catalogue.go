@@ -5,6 +5,7 @@ import "sort"
 // The codes, by the layer that reports them.
 const (
 	Unclassified Code = "failed"
+	Interrupted  Code = "interrupted"
 
 	// Usage and configuration.
 	Usage         Code = "usage"
@@ -66,6 +67,7 @@ const again = "run the same command again; finished work is not repeated"
 
 func catalogue() map[Code]Entry {
 	return map[Code]Entry{
+		Interrupted:  {Exit: ExitInterrupted, Means: "You stopped the run with Ctrl-C; nothing is undone.", Next: again},
 		Unclassified: {Exit: ExitFailed, Means: "Something failed that has no code of its own.", Next: "run it again with -v and read the last lines"},
 
 		Usage:         {Exit: ExitUsage, Means: "The command line is not valid.", Next: "see `ssg-bootstrap help`"},
