@@ -51,12 +51,16 @@ type DoctorData struct {
 }
 
 func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
+	want := specFlags{profile: o.profile}
+	if err := want.check(); err != nil {
+		return err
+	}
 	s, err := a.open(ctx, o.hostFlags)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := s.look(ctx, specFlags{profile: o.profile}); err != nil {
+	if err := s.look(ctx, want); err != nil {
 		return err
 	}
 	var m facts.Measured

@@ -43,6 +43,9 @@ again.`,
 }
 
 func installRun(ctx context.Context, a *app, o installOptions) error {
+	if err := o.specFlags.check(); err != nil {
+		return err
+	}
 	s, err := a.open(ctx, o.hostFlags)
 	if err != nil {
 		return err

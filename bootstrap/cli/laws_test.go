@@ -144,7 +144,7 @@ func TestEveryCodeHasItsExitStatusAndNextCommandAtTheEdge(t *testing.T) {
 func TestAnInterruptedRunSaysHowToContinue(t *testing.T) {
 	w, a := newWorld(t, "install", "--host", "my pc")
 	a.started = true
-	exit := a.finish(newRoot(a), fmt.Errorf("k3s: %w", errInterrupted))
+	exit := a.finish(newRoot(a), fmt.Errorf("k3s: %w", interruption{}))
 	want := "try: continue with the same command, finished work is not repeated:\n     ssg-bootstrap install --host 'my pc'\n"
 	if exit != fault.ExitInterrupted || !strings.HasSuffix(w.err.String(), want) {
 		t.Errorf("exit %d, %q", exit, w.err.String())
@@ -189,10 +189,10 @@ func TestAReadThatCannotBeCalledOffIsLeftBehind(t *testing.T) {
 	defer in.Close()
 	defer out.Close()
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(errInterrupted)
+	cancel(interruption{})
 	tidied := false
 	got := interruptibly(ctx, func() error { _, err := in.Read(make([]byte, 1)); return err }, func() { tidied = true })
-	if !errors.Is(got, errInterrupted) || !tidied {
+	if !errors.Is(got, interruption{}) || !tidied {
 		t.Errorf("got %v, tidied %v", got, tidied)
 	}
 }

@@ -9,7 +9,6 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -46,9 +45,12 @@ func Main(ctx context.Context, args []string, env Env) int {
 	return int(a.finish(cmd, err))
 }
 
-// errInterrupted is what a run that the user stopped ends with. It is a
-// cancelled context for everyone who asks.
-var errInterrupted = fmt.Errorf("interrupted: %w", context.Canceled)
+// interruption is what a run that the user stopped ends with. It is a cancelled
+// context for everyone who asks.
+type interruption struct{}
+
+func (interruption) Error() string        { return "stopped by Ctrl-C" }
+func (interruption) Is(target error) bool { return target == context.Canceled }
 
 // interruptible ends ctx on the first Ctrl-C or SIGTERM, so that the run stops
 // between two commands and says how to continue; the second one exits.
@@ -68,7 +70,7 @@ func (a *app) interruptible(ctx context.Context) (context.Context, func()) {
 				a.env.Exit(int(fault.ExitInterrupted))
 			}
 			a.announceStop()
-			cancel(errInterrupted)
+			cancel(interruption{})
 		}
 	}()
 	return ctx, func() {
@@ -101,8 +103,9 @@ func (a *app) edge(cmd *cobra.Command, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, context.Canceled):
+		// Which step was stopped first is chance, and each one says so itself.
 		return &fault.Error{
-			Code: fault.CodeOf(err), Err: err,
+			Code: fault.Interrupted, Err: interruption{},
 			Next: "continue with the same command, finished work is not repeated: " + a.typed(),
 		}
 	case !a.started && fault.CodeOf(err) == fault.Unclassified:

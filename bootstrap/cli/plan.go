@@ -42,6 +42,9 @@ speed of the link. Planning cannot change the box.`,
 }
 
 func planRun(ctx context.Context, a *app, o planOptions) error {
+	if err := o.specFlags.check(); err != nil {
+		return err
+	}
 	s, err := a.open(ctx, o.hostFlags)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+	"github.com/omkar619-dev/ssg-bootstrap/profiles"
 )
 
 // session is one command at work on one box.
@@ -25,6 +26,15 @@ type session struct {
 	spec   spec.Spec
 	steps  []step.Step
 	past   *history
+}
+
+// check finds mistakes in the flags before the box is asked for anything.
+func (f specFlags) check() error {
+	if f.profile == "" || f.profile == spec.Auto {
+		return nil
+	}
+	_, err := profiles.Load(f.profile)
+	return err
 }
 
 // open finds the box and logs in to it.

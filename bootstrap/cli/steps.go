@@ -9,6 +9,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/system"
+	"github.com/omkar619-dev/ssg-bootstrap/profiles"
 )
 
 // Steps lists everything that should be true of a box, in the order in which
@@ -38,10 +39,15 @@ func ids(names []string) []step.ID {
 	return out
 }
 
-// stepNames are the steps of an ordinary box, for completion.
+// stepNames are the steps of an ordinary box, for completion; which there are
+// of a certain one depends on its profile and its kernel.
 func stepNames() []string {
+	p, err := profiles.Load(profiles.Names()[0])
+	if err != nil {
+		return nil
+	}
 	var out []string
-	for _, s := range Steps(spec.Spec{}, facts.Facts{}, nil) {
+	for _, s := range Steps(spec.Spec{Profile: p}, facts.Facts{}, nil) {
 		out = append(out, string(s.ID()))
 	}
 	return out

@@ -75,8 +75,8 @@ func tunnelRun(ctx context.Context, a *app, o tunnelOptions) error {
 	a.untilStopped()
 	a.tell(fmt.Sprintf("%s's API is at https://%s, until Ctrl-C. In another terminal: kubectl --context %s get nodes", s.name, l.Addr(), s.name))
 	err = t.during(ctx, l, func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })
-	if errors.Is(err, errInterrupted) {
-		err = nil
+	if errors.Is(err, context.Canceled) {
+		return nil
 	}
 	return err
 }

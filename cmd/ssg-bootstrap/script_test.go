@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host/hosttest"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s/k3stest"
+	"github.com/omkar619-dev/ssg-bootstrap/profiles"
+)
+
+const (
+	// sudoPassword is a canary as well: no script's output may show it.
+	sudoPassword = "canary-4711-sudo"
+	boxKey       = "box"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ssg-bootstrap": func() { os.Exit(run()) }})
+}
+
+// TestScripts runs the real program against a box in this process. Each script
+// gets a fresh Debian, a configuration that names it oldpc, a mirror with a
+// small release of k3s, and the sudo password in the environment.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup:               setup,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"box":   boxCommand,
+			"await": await,
+			"fix":   fix,
+		},
+	})
+}
+
+func setup(env *testscript.Env) error {
+	dir := filepath.Join(env.WorkDir, ".box")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	box, err := hosttest.Start(hosttest.Config{Dir: dir, SudoPassword: sudoPassword}, env.T().(testing.TB).Errorf)
+	if err != nil {
+		return err
+	}
+	env.Defer(box.Close)
+	machine := k3stest.Debian(box)
+	mirror, err := serveRelease()
+	if err != nil {
+		return err
+	}
+	env.Defer(mirror.Close)
+	env.Values[boxKey] = machine
+	home := filepath.Join(env.WorkDir, ".home")
+	env.Setenv("HOME", home)
+	env.Setenv("USER", "tester")
+	env.Setenv("NO_COLOR", "1")
+	env.Setenv("SSG_SUDO_PASSWORD", sudoPassword)
+	env.Setenv("FINGERPRINT", box.Fingerprint())
+	env.Setenv("PORT", strconv.Itoa(box.Addr().Port))
+	env.Setenv("KEY", box.Target().IdentityFiles[0])
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(env.WorkDir, "ssg-bootstrap.yaml"), configuration(box.Target(), mirror.URL), 0o644)
+}
+
+func configuration(t host.Target, mirror string) []byte {
+	return fmt.Appendf(nil, `hosts:
+  oldpc:
+    address: %s
+    port: %d
+    user: %s
+    identityFiles: [%s]
+    knownHostsFile: .known_hosts
+    hostKeys: ["%s"]
+    tlsSANs: [192.168.1.20]
+mirrors:
+  k3s: %s
+`, t.Addr, t.Port, t.User, t.IdentityFiles[0], t.HostKeys[0], mirror)
+}
+
+// serveRelease serves a release of the reference profile's version, a few kB
+// instead of 160 MB.
+func serveRelease() (*httptest.Server, error) {
+	p, err := profiles.Load("core2duo-4gb")
+	if err != nil {
+		return nil, err
+	}
+	version := p.K3s.Version
+	files := map[string]string{}
+	for _, name := range []string{"k3s", "k3s-airgap-images-amd64.tar.zst"} {
+		files[name] = fmt.Sprintf("%s %s %s", name, version, strings.Repeat("x", 40<<10))
+	}
+	var sums strings.Builder
+	for name, content := range files {
+		fmt.Fprintf(&sums, "%x  %s\n", sha256.Sum256([]byte(content)), name)
+	}
+	files["sha256sum-amd64.txt"] = sums.String()
+	return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name, found := strings.CutPrefix(r.URL.Path, "/k3s-io/k3s/releases/download/"+version+"/")
+		content, exists := files[name]
+		if !found || !exists {
+			http.NotFound(w, r)
+			return
+		}
+		http.ServeContent(w, r, name, time.Unix(1, 0), strings.NewReader(content))
+	})), nil
+}
+
+func machineOf(ts *testscript.TestScript) *k3stest.Machine {
+	return ts.Value(boxKey).(*k3stest.Machine)
+}
+
+// boxCommand does something to the box behind the program's back:
+//
+//	box write PATH TEXT      puts a file on its disk
+//	box has PATH             demands that a file is there
+//	box rekey                gives it another host key, as a new disk does
+//	box lock                 takes its lock until the script ends
+//	box port N PROGRAM       lets another program listen
+//	box snapshot FILE [WITHOUT]  lists all of its files, but those below WITHOUT
+//	box pid FILE             writes k3s's process number
+//	box cut N                cuts the connection after N bytes to the box
+//	box slow N               lets k3s need N looks to be ready
+func boxCommand(ts *testscript.TestScript, neg bool, args []string) {
+	m := machineOf(ts)
+	arg := func(i int) string {
+		if i >= len(args) {
+			ts.Fatalf("box %s: an argument is missing", strings.Join(args, " "))
+		}
+		return args[i]
+	}
+	number := func(i int) int {
+		n, err := strconv.Atoi(arg(i))
+		ts.Check(err)
+		return n
+	}
+	switch arg(0) {
+	case "write":
+		m.WriteFile(arg(1), strings.ReplaceAll(arg(2), `\n`, "\n"), 0o644)
+	case "has":
+		if m.Exists(arg(1)) == neg {
+			ts.Fatalf("%s: there %v", arg(1), !neg)
+		}
+	case "rekey":
+		m.ReplaceHostKey()
+		ts.Setenv("NEW_FINGERPRINT", m.Fingerprint())
+	case "lock":
+		lock(ts, m)
+	case "port":
+		m.Listeners = append(m.Listeners, fmt.Sprintf(`LISTEN 0 511 0.0.0.0:%d 0.0.0.0:* users:(("%s",pid=77,fd=6))`, number(1), arg(2)))
+	case "snapshot":
+		snapshot(ts, m, arg(1), args[2:])
+	case "pid":
+		ts.Check(os.WriteFile(ts.MkAbs(arg(1)), []byte(strconv.Itoa(m.Systemd.Unit("k3s").PID)), 0o644))
+	case "cut":
+		m.Link.CutAfterIn(int64(number(1)))
+	case "slow":
+		m.Probes = number(1)
+	default:
+		ts.Fatalf("box cannot %s", arg(0))
+	}
+}
+
+func snapshot(ts *testscript.TestScript, m *k3stest.Machine, file string, without []string) {
+	lines := slices.DeleteFunc(m.Files(), func(line string) bool {
+		return slices.ContainsFunc(without, func(prefix string) bool { return strings.HasPrefix(line, prefix) })
+	})
+	ts.Check(os.WriteFile(ts.MkAbs(file), []byte(strings.Join(lines, "\n")), 0o644))
+}
+
+func lock(ts *testscript.TestScript, m *k3stest.Machine) {
+	ctx, stop := context.WithCancel(context.Background())
+	client, err := host.Connect(ctx, m.Target(), m.Options())
+	ts.Check(err)
+	release, err := client.Lock(ctx, "somebody@elsewhere (pid 42)")
+	ts.Check(err)
+	ts.Defer(func() {
+		release()
+		stop()
+		_ = client.Close()
+	})
+}
+
+// await waits until a file of the box is there, so that a script can stop the
+// program at a certain point.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 || neg {
+		ts.Fatalf("usage: await PATH-ON-THE-BOX")
+	}
+	m := machineOf(ts)
+	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	defer stop()
+	for !m.Exists(args[0]) {
+		select {
+		case <-ctx.Done():
+			ts.Fatalf("%s did not appear", args[0])
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+}
+
+// fix writes the last output (stdout or stderr) to a file, with what differs
+// from run to run replaced, so that it can be compared.
+func fix(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: fix stdout|stderr FILE")
+	}
+	m := machineOf(ts)
+	text := strings.NewReplacer(
+		strconv.Itoa(m.Addr().Port), "PORT",
+		m.Fingerprint(), "FINGERPRINT",
+		ts.Getenv("WORK"), "WORK",
+	).Replace(ts.ReadFile(args[0]))
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o644))
+}
