@@ -67,8 +67,10 @@ func (l Lab) Names() ([]string, error) {
 }
 
 // Up brings a box up and returns once it lets its owner in. A box that runs
-// stays as it is; one that was down starts from its own disk.
+// stays as it is, and options that it was not started with are refused; one
+// that was down starts from its own disk.
 func (l Lab) Up(ctx context.Context, options Options) (*Guest, error) {
+	asksForNothing := options.same(Options{Name: options.Name})
 	options = options.withDefaults()
 	if options.Accel == "" {
 		options.Accel = os.Getenv(accelVariable)
@@ -89,7 +91,7 @@ func (l Lab) Up(ctx context.Context, options Options) (*Guest, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	if g.Running() && !g.state.Options.same(options) {
+	if g.Running() && !asksForNothing && !g.state.Options.same(options) {
 		return nil, fmt.Errorf("bring %s up: it runs with other options (%s): `lab down --name %s` first", options.Name, filepath.Join(g.dir, stateFile), options.Name)
 	}
 	if !g.Running() {

@@ -44,6 +44,14 @@ func writeFiles(opened vm.Lab, guest *vm.Guest, info control.Info) error {
 	return nil
 }
 
+// withdraw takes back the word that the box is there.
+func withdraw(guest *vm.Guest) error {
+	if err := os.Remove(pathOf(guest, readyFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove %s: %w", readyFile, err)
+	}
+	return nil
+}
+
 func symlink(from, to string) error {
 	if err := os.Remove(to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("link %s: %w", to, err)

@@ -99,6 +99,9 @@ func stop(ctx context.Context, l *lab, guest *vm.Guest, options downOptions) err
 	if err := detach(ctx, guest); err != nil {
 		return err
 	}
+	if err := withdraw(guest); err != nil {
+		return err
+	}
 	name := guest.State().Name
 	if options.remove {
 		l.log.Info("removing", "box", name)

@@ -31,7 +31,7 @@ func newUp(l *lab) *cobra.Command {
 		},
 	}
 	flags := command.Flags()
-	flags.StringVar(&options.clock, "rtc", "", "what the box's clock shows at power-on, such as 2025-01-31T12:00:00Z")
+	flags.StringVar(&options.clock, "rtc", "", "what the box's clock shows at power-on, such as 2031-01-31T12:00:00Z (systemd never goes back behind its own release)")
 	flags.IntVar(&options.vm.MemoryMiB, "memory", 0, "memory in MiB (default 4096)")
 	flags.IntVar(&options.vm.CPUs, "cpus", 0, "processors (default 2)")
 	flags.StringVar(&options.vm.Accel, "accel", "", "tcg or kvm (default: $LAB_ACCEL, else what a short boot shows to work)")
