@@ -60,6 +60,9 @@ type Config struct {
 	SudoPassword string
 	// NoSudo keeps the user out of the sudo group.
 	NoSudo bool
+	// Greeting is what the login shell's startup files print, as they should
+	// not.
+	Greeting string
 	// Dir holds the box's state; empty for a folder that is removed.
 	Dir string
 }

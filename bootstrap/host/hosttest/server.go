@@ -154,6 +154,10 @@ func (b *Box) runSession(ch ssh.Channel, line string) int {
 	defer cancel()
 	b.busy(1)
 	defer b.busy(-1)
+	if b.cfg.Greeting != "" {
+		_, _ = io.WriteString(ch, b.cfg.Greeting)
+		_, _ = io.WriteString(ch.Stderr(), b.cfg.Greeting)
+	}
 	// One writer each, as a pipe has: what is written to a connection that is
 	// gone is lost and nobody's error.
 	return b.shell(b.cfg.User == "root").run(ctx, line, nil, pr, &sink{w: ch}, &sink{w: ch.Stderr()})
