@@ -53,14 +53,14 @@ func (a *app) open(ctx context.Context, f hostFlags) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	note, end := a.task("connect", "connect to "+target.String())
+	_, end := a.task("connect", "connect to "+target.String())
 	s.client, err = host.Connect(ctx, target, host.Options{
 		Prompter:     newPrompter(a),
 		Logger:       a.logger(),
 		AgentSocket:  a.env.Getenv("SSH_AUTH_SOCK"),
 		SSHPassword:  secrets.NewValue(a.env.Getenv("SSG_SSH_PASSWORD")),
 		SudoPassword: secrets.NewValue(a.env.Getenv("SSG_SUDO_PASSWORD")),
-		Events:       note,
+		Events:       func(text string) { report.News(a.report().Event, a.env.Now, text) },
 	})
 	end(err)
 	if err != nil {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
@@ -17,6 +18,10 @@ type board struct {
 	running  []*task
 	expect   map[step.ID]Expectation
 	finished map[step.ID]bool
+	// news is what was last told that belongs to no step, such as the state
+	// of the link.
+	news   string
+	newsAt time.Time
 }
 
 // task is one step at work.
@@ -58,6 +63,22 @@ func (b *board) apply(e step.Event) *task {
 		b.finished[e.Step] = true
 	}
 	return t
+}
+
+// hear takes in news and reports whether it is worth a line: the same news
+// with another figure in brackets is so only now and then.
+func (b *board) hear(e step.Event) bool {
+	if e.Kind != step.StepNote || e.Step != "" {
+		return false
+	}
+	before, _, _ := strings.Cut(b.news, " (")
+	now, _, _ := strings.Cut(e.Text, " (")
+	b.news = e.Text
+	if before == now && e.Time.Sub(b.newsAt) < heartbeatEvery {
+		return false
+	}
+	b.newsAt = e.Time
+	return true
 }
 
 func (b *board) find(id step.ID) *task {

@@ -88,6 +88,9 @@ func (l *live) animate() {
 func (l *live) Event(e step.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.board.hear(e) {
+		l.keep("note", pterm.FgYellow, e.Text, 0)
+	}
 	t := l.board.apply(e)
 	if t == nil {
 		return

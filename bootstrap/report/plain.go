@@ -86,6 +86,9 @@ func (p *plain) heartbeat() {
 func (p *plain) Event(e step.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.board.hear(e) {
+		p.line(e.Text)
+	}
 	t := p.board.apply(e)
 	if t == nil {
 		return

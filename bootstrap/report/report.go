@@ -96,3 +96,8 @@ func Task(see step.Observer, now func() time.Time, id step.ID, title string) (no
 	}
 	return note, end
 }
+
+// News reports something that belongs to no step, such as a lost connection.
+func News(see step.Observer, now func() time.Time, text string) {
+	see(step.Event{Time: now(), Kind: step.StepNote, Text: text})
+}

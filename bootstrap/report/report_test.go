@@ -86,6 +86,23 @@ func TestTheHeartbeatOfManyStepsIsOneLine(t *testing.T) {
 	})
 }
 
+func TestALostLinkIsToldButNotEveryFiveSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		r := New(Plain, Options{Err: &out, Now: time.Now})
+		defer r.Close()
+		for i := range 9 {
+			News(r.Event, time.Now, fmt.Sprintf("connection lost, reconnecting (%d s)", 5*i))
+			time.Sleep(5 * time.Second)
+		}
+		News(r.Event, time.Now, "connected again")
+		want := "connection lost, reconnecting (0 s)\nconnection lost, reconnecting (30 s)\nconnected again\n"
+		if out.String() != want {
+			t.Errorf("got\n%s", out.String())
+		}
+	})
+}
+
 func TestAQuestionIsNotInterruptedAndNothingIsLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
