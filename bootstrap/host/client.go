@@ -11,9 +11,9 @@ import (
 )
 
 // sessions is how many commands run side by side on one connection. OpenSSH
-// allows ten; the lock has one of its own and one stays free to end what was
-// abandoned.
-const sessions = 8
+// allows ten; the lock has one of its own, and some stay free to end what was
+// abandoned and for those that sshd has not quite closed yet.
+const sessions = 6
 
 // Client is one box, reached over SSH. It implements Host and ManyReader and
 // reconnects when the connection is lost.

@@ -59,7 +59,7 @@ func (c *Client) exec(ctx context.Context, cn *conn, s script) ([]byte, error) {
 
 // start is exec without waiting for a free session.
 func (c *Client) start(ctx context.Context, cn *conn, s script) ([]byte, error) {
-	session, err := cn.ssh.NewSession()
+	session, err := openSession(ctx, cn)
 	if err != nil {
 		return nil, sessionError(cn, err)
 	}
@@ -87,11 +87,32 @@ func (c *Client) start(ctx context.Context, cn *conn, s script) ([]byte, error) 
 	return stderr, err
 }
 
+// openSession opens a session, patiently: sshd counts one as open for a moment
+// after its command ended, and refuses those beyond MaxSessions. Nothing has
+// run in a session that was refused.
+func openSession(ctx context.Context, cn *conn) (*ssh.Session, error) {
+	const patience = 5 * time.Second
+	start := time.Now()
+	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 500*time.Millisecond) {
+		session, err := cn.ssh.NewSession()
+		var refusal *ssh.OpenChannelError
+		if !errors.As(err, &refusal) || time.Since(start) > patience {
+			return session, err
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // sessionError tells a refused session from a lost connection.
 func sessionError(cn *conn, err error) error {
 	var refusal *ssh.OpenChannelError
 	if errors.As(err, &refusal) {
 		return &fault.Error{Code: fault.CommandFailed, Op: "open a session", Err: err, Next: "look at MaxSessions in the box's sshd_config"}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
 	}
 	cn.close(err)
 	return &lostError{err}

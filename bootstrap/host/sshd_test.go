@@ -71,6 +71,7 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin yes
 AllowTcpForwarding yes
+MaxSessions 7
 SetEnv PATH=%s:%s
 `, port, filepath.Join(dir, "host_key"), filepath.Join(dir, "authorized_keys"), bin, os.Getenv("PATH"))
 	must(os.WriteFile(filepath.Join(dir, "sshd_config"), []byte(config), 0o600))
@@ -78,6 +79,7 @@ SetEnv PATH=%s:%s
 	ctx, stop := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, sshd, "-D", "-e", "-f", filepath.Join(dir, "sshd_config"))
 	cmd.Stderr = &log
+	cmd.WaitDelay = 2 * time.Second
 	must(cmd.Start())
 	t.Cleanup(func() {
 		stop()
