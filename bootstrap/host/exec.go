@@ -60,6 +60,9 @@ func (c *Client) exec(ctx context.Context, cn *conn, s script) ([]byte, error) {
 // start is exec without waiting for a free session.
 func (c *Client) start(ctx context.Context, cn *conn, s script) ([]byte, error) {
 	session, err := openSession(ctx, cn)
+	if ctx.Err() != nil && err != nil {
+		return nil, fmt.Errorf("%s: %w", s.label, context.Cause(ctx))
+	}
 	if err != nil {
 		return nil, sessionError(cn, err)
 	}
@@ -110,9 +113,6 @@ func sessionError(cn *conn, err error) error {
 	var refusal *ssh.OpenChannelError
 	if errors.As(err, &refusal) {
 		return &fault.Error{Code: fault.CommandFailed, Op: "open a session", Err: err, Next: "look at MaxSessions in the box's sshd_config"}
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return err
 	}
 	cn.close(err)
 	return &lostError{err}
