@@ -81,7 +81,7 @@ func TestAStalledLinkIsClosedByTheKeepalive(t *testing.T) {
 func TestAnIdleConnectionIsKept(t *testing.T) {
 	box := hosttest.New(t, hosttest.Config{})
 	o := box.Options()
-	o.Keepalive, o.Missed = 20*time.Millisecond, 3
+	o.Keepalive, o.Missed = 20*time.Millisecond, 250
 	c := connect(t, box.Target(), o)
 	defer c.Close()
 	before := box.Link.In()

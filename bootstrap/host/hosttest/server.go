@@ -147,7 +147,7 @@ func (b *Box) runSession(ch ssh.Channel, line string) int {
 	}
 	defer pr.Close()
 	b.serving.Go(func() {
-		_, _ = io.Copy(pw, ch)
+		drain(pw, ch)
 		_ = pw.Close()
 	})
 	ctx, cancel := context.WithCancel(b.powered())
@@ -161,6 +161,21 @@ func (b *Box) runSession(ch ssh.Channel, line string) int {
 	// One writer each, as a pipe has: what is written to a connection that is
 	// gone is lost and nobody's error.
 	return b.shell(b.cfg.User == "root").run(ctx, line, nil, pr, &sink{w: ch}, &sink{w: ch.Stderr()})
+}
+
+// drain copies everything that has arrived. After a cut the library returns
+// what it holds together with an error, which says nothing of what follows.
+func drain(to io.Writer, from io.Reader) {
+	block := make([]byte, 32<<10)
+	for {
+		n, _ := from.Read(block)
+		if n == 0 {
+			return
+		}
+		if _, err := to.Write(block[:n]); err != nil {
+			return
+		}
+	}
 }
 
 // sink serializes writers and swallows errors.
