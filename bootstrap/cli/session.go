@@ -64,7 +64,7 @@ func (a *app) open(ctx context.Context, f hostFlags) (*session, error) {
 	})
 	end(err)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", name, err)
+		return nil, err
 	}
 	return s, nil
 }

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os/exec"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,12 +42,6 @@ reconnects when the connection is lost; with a command, until that ends.`,
 	return cmd
 }
 
-// TunnelData is an open tunnel, as programs get it.
-type TunnelData struct {
-	Host    string `json:"host"`
-	Address string `json:"address"`
-}
-
 func tunnelRun(ctx context.Context, a *app, o tunnelOptions) error {
 	s, err := a.open(ctx, o.hostFlags)
 	if err != nil {
@@ -68,16 +60,32 @@ func tunnelRun(ctx context.Context, a *app, o tunnelOptions) error {
 	if err != nil {
 		return fault.New(fault.Usage, "is the tunnel open already? Else choose another with --port", "open the local port: %w", err)
 	}
-	t := &tunnel{dial: s.client.Dial, failed: func(err error) { a.tell("a connection through the tunnel failed: " + err.Error()) }}
 	if len(o.command) > 0 {
-		return t.during(ctx, l, func(ctx context.Context) error { return a.runCommand(ctx, o.command) })
+		return s.serveWhile(ctx, l, apiAddress, func(ctx context.Context) error { return a.runCommand(ctx, o.command) })
 	}
 	a.untilStopped()
 	a.tell(fmt.Sprintf("%s's API is at https://%s, until Ctrl-C. In another terminal: kubectl --context %s get nodes", s.name, l.Addr(), s.name))
-	err = t.during(ctx, l, func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })
+	err = s.serveWhile(ctx, l, apiAddress, func(ctx context.Context) error { <-ctx.Done(); return context.Cause(ctx) })
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
+	return err
+}
+
+// serveWhile keeps a tunnel to the address open while work runs, and ends both together.
+func (s *session) serveWhile(ctx context.Context, l net.Listener, address string, work func(context.Context) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.client.Tunnel(ctx, l, address); err != nil {
+			cancel(fmt.Errorf("serve the tunnel: %w", err))
+		}
+	}()
+	err := work(ctx)
+	cancel(nil)
+	<-done
 	return err
 }
 
@@ -106,69 +114,4 @@ func (a *app) runCommand(ctx context.Context, argv []string) error {
 		return fault.New(fault.CommandFailed, "see its own output above", "%s: %w", argv[0], err)
 	}
 	return nil
-}
-
-// tunnel carries connections from a local port to the box.
-type tunnel struct {
-	dial   func(ctx context.Context, network, address string) (net.Conn, error)
-	failed func(error)
-}
-
-// during serves the listener while work runs, and ends all connections with
-// it.
-func (t *tunnel) during(ctx context.Context, l net.Listener, work func(context.Context) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var wg sync.WaitGroup
-	wg.Go(func() { t.accept(ctx, l) })
-	err := work(ctx)
-	cancel()
-	_ = l.Close()
-	wg.Wait()
-	return err
-}
-
-func (t *tunnel) accept(ctx context.Context, l net.Listener) {
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	for {
-		local, err := l.Accept()
-		if err != nil {
-			return
-		}
-		wg.Go(func() {
-			if err := t.carry(ctx, local); err != nil && ctx.Err() == nil {
-				t.failed(err)
-			}
-		})
-	}
-}
-
-func (t *tunnel) carry(ctx context.Context, local net.Conn) error {
-	defer local.Close()
-	remote, err := t.dial(ctx, "tcp", apiAddress)
-	if err != nil {
-		return err
-	}
-	defer remote.Close()
-	stop := context.AfterFunc(ctx, func() {
-		_ = local.Close()
-		_ = remote.Close()
-	})
-	defer stop()
-	var wg sync.WaitGroup
-	wg.Go(func() { pour(remote, local) })
-	wg.Go(func() { pour(local, remote) })
-	wg.Wait()
-	return nil
-}
-
-// pour copies one direction and passes its end on, so that the other
-// direction can still finish.
-func pour(to, from net.Conn) {
-	_, _ = io.Copy(to, from)
-	if half, ok := to.(interface{ CloseWrite() error }); ok {
-		_ = half.CloseWrite()
-		return
-	}
-	_ = to.Close()
 }

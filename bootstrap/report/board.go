@@ -97,7 +97,7 @@ func (t *task) progress(e step.Event) {
 	if e.Done != t.done {
 		t.moved = e.Time
 	}
-	t.done, t.total = e.Done, e.Total
+	t.done, t.total, t.note = e.Done, e.Total, ""
 	if n := len(t.samples); n > 0 && e.Time.Sub(t.samples[n-1].at) < 100*time.Millisecond {
 		t.samples[n-1].done = e.Done
 		return

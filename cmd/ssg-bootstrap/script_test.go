@@ -46,6 +46,7 @@ func TestScripts(t *testing.T) {
 			"box":   boxCommand,
 			"await": await,
 			"fix":   fix,
+			"mode":  mode,
 		},
 	})
 }
@@ -131,6 +132,7 @@ func machineOf(ts *testscript.TestScript) *k3stest.Machine {
 // boxCommand does something to the box behind the program's back:
 //
 //	box write PATH TEXT      puts a file on its disk
+//	box put PATH FILE        puts one of the script's files on its disk
 //	box has PATH             demands that a file is there
 //	box rekey                gives it another host key, as a new disk does
 //	box lock                 takes its lock until the script ends
@@ -155,6 +157,8 @@ func boxCommand(ts *testscript.TestScript, neg bool, args []string) {
 	switch arg(0) {
 	case "write":
 		m.WriteFile(arg(1), strings.ReplaceAll(arg(2), `\n`, "\n"), 0o644)
+	case "put":
+		m.WriteFile(arg(1), ts.ReadFile(arg(2)), 0o600)
 	case "has":
 		if m.Exists(arg(1)) == neg {
 			ts.Fatalf("%s: there %v", arg(1), !neg)
@@ -230,4 +234,16 @@ func fix(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Getenv("WORK"), "WORK",
 	).Replace(ts.ReadFile(args[0]))
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o644))
+}
+
+// mode demands a file's permissions.
+func mode(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 || neg {
+		ts.Fatalf("usage: mode 600 FILE")
+	}
+	info, err := os.Stat(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[0] {
+		ts.Fatalf("%s has mode %s, want %s", args[1], got, args[0])
+	}
 }
