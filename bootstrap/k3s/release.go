@@ -6,10 +6,10 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/artifact"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
-	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 )
 
 // release is the k3s release of one run. What a channel points to must not
@@ -45,13 +45,15 @@ func (r *release) file(ctx context.Context, name string) (artifact.Artifact, err
 	return a, nil
 }
 
-// fetch brings the file to this computer, telling every tenth of the way.
+// fetch brings the file to this computer and tells now and then how far it is;
+// one that is in the cache is there before there is anything to tell.
 func (r *release) fetch(ctx context.Context, a artifact.Artifact, note func(string)) (string, error) {
-	told := int64(0)
-	var progress host.Progress = func(done, total int64) {
-		if total > 0 && done*10/total > told {
-			told = done * 10 / total
-			note(fmt.Sprintf("fetching %s to this computer: %d %%", a.File, told*10))
+	const pause = 3 * time.Second
+	told := time.Now()
+	progress := func(done, total int64) {
+		if total > 0 && time.Since(told) >= pause {
+			told = time.Now()
+			note(fmt.Sprintf("fetching %s to this computer: %d %%", a.File, done*100/total))
 		}
 	}
 	local, err := r.store.Fetch(ctx, a, progress)

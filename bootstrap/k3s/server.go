@@ -222,9 +222,11 @@ func (s server) wait(ctx context.Context, r step.Run) error {
 
 // noted tells the user what was seen and, once, how long it usually takes.
 func noted(note func(string), typical time.Duration) func(wait.State, time.Duration) {
-	return func(st wait.State, after time.Duration) {
+	told := typical == 0
+	return func(st wait.State, _ time.Duration) {
 		text := st.Seen
-		if typical > 0 && after < probeEvery && !st.Done {
+		if !told && !st.Done {
+			told = true
 			text += fmt.Sprintf(" (usually takes %s)", profiles.Duration(typical))
 		}
 		note(text)
