@@ -200,7 +200,7 @@ func (l *live) figures(t *task, now time.Time) string {
 	left, known := l.board.left(t, now)
 	if t.total > 0 {
 		parts = append(parts, fmt.Sprintf("%d %% of %s", percent(t.done, t.total), Bytes(t.total)))
-		if r := t.rate(now); r > 0 {
+		if r := t.rate(now); r > 0 && t.done < t.total {
 			parts = append(parts, Rate(r))
 		}
 		if quiet := now.Sub(t.moved); quiet > 5*time.Second && t.done < t.total {

@@ -133,6 +133,7 @@ func machineOf(ts *testscript.TestScript) *k3stest.Machine {
 //
 //	box write PATH TEXT      puts a file on its disk
 //	box put PATH FILE        puts one of the script's files on its disk
+//	box holds PATH FILE      demands that a file is as the script's
 //	box has PATH             demands that a file is there
 //	box rekey                gives it another host key, as a new disk does
 //	box lock                 takes its lock until the script ends
@@ -159,6 +160,10 @@ func boxCommand(ts *testscript.TestScript, neg bool, args []string) {
 		m.WriteFile(arg(1), strings.ReplaceAll(arg(2), `\n`, "\n"), 0o644)
 	case "put":
 		m.WriteFile(arg(1), ts.ReadFile(arg(2)), 0o600)
+	case "holds":
+		if got := m.ReadFile(arg(1)); got != ts.ReadFile(arg(2)) {
+			ts.Fatalf("%s holds:\n%s", arg(1), got)
+		}
 	case "has":
 		if m.Exists(arg(1)) == neg {
 			ts.Fatalf("%s: there %v", arg(1), !neg)
