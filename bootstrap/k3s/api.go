@@ -17,6 +17,7 @@ import (
 
 // apiScript returns a fragment that sends the paths' requests over one
 // connection and prints the raw answers. The admin's key never leaves the box.
+// A server that is starting up may accept a connection and then be silent.
 func apiScript(paths ...string) string {
 	var requests strings.Builder
 	for i, p := range paths {
@@ -26,7 +27,7 @@ func apiScript(paths ...string) string {
 		}
 		fmt.Fprintf(&requests, `GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: %s\r\nConnection: %s\r\n\r\n`, p, accept(p), connection)
 	}
-	return "echo; echo '" + apiSeparator + "'\nprintf '" + requests.String() + "' | openssl s_client -quiet -verify_quiet -verify_return_error" +
+	return "echo; echo '" + apiSeparator + "'\nprintf '" + requests.String() + "' | timeout 20 openssl s_client -quiet -verify_quiet -verify_return_error" +
 		" -connect 127.0.0.1:6443 -CAfile " + tlsDir + "/server-ca.crt" +
 		" -cert " + tlsDir + "/client-admin.crt -key " + tlsDir + "/client-admin.key 2>/dev/null\n"
 }

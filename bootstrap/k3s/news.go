@@ -2,6 +2,7 @@ package k3s
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -18,7 +19,10 @@ func newsOnly(p probe) probe {
 	last := ""
 	return func(ctx context.Context) (wait.State, error) {
 		s, err := p(ctx)
-		if err != nil {
+		switch {
+		case errors.Is(err, context.DeadlineExceeded):
+			s.Seen = "the box is too busy to answer"
+		case err != nil:
 			s.Seen = err.Error()
 		}
 		if key := skeleton(s.Seen); !known[key] || s.Done {
