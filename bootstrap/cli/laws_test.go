@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -31,6 +32,7 @@ func newWorld(t *testing.T, args ...string) (*world, *app) {
 	w.env = Env{
 		Stdin: strings.NewReader(""), Stdout: &w.out, Stderr: &w.err, Home: t.TempDir(), Now: time.Now,
 		Getenv: func(name string) string { return w.vars[name] },
+		TTY:    func() (io.WriteCloser, error) { return nil, errors.New("no terminal") },
 		Exit:   func(code int) { t.Errorf("exit %d", code) },
 	}
 	return w, newApp(args, w.env)

@@ -29,6 +29,8 @@ type Env struct {
 	Getenv         func(string) string
 	Home           string
 	Now            func() time.Time
+	// TTY opens the terminal for writing, wherever the streams lead.
+	TTY func() (io.WriteCloser, error)
 	// Exit ends the process at once; it is called on the second Ctrl-C.
 	Exit func(int)
 }

@@ -18,17 +18,28 @@ import (
 // prompter asks on the terminal. Without one it says which flag or variable
 // answers the question instead.
 type prompter struct {
-	a *app
-	// in outlives a question that was interrupted, so that the line typed for
-	// it is not taken as the answer to the next.
+	a  *app
 	in *bufio.Reader
 }
 
 func newPrompter(a *app) *prompter { return &prompter{a: a, in: bufio.NewReader(a.env.Stdin)} }
 
-// possible reports whether there is somebody to ask.
+// possible reports whether there is somebody to ask: answers come from standard
+// input, so that a script which feeds it is not left hanging on a question.
 func (p *prompter) possible() bool {
-	return isTerminal(p.a.env.Stdin) && isTerminal(p.a.env.Stderr) && p.a.mode() != report.JSON
+	return isTerminal(p.a.env.Stdin) && p.a.mode() != report.JSON
+}
+
+// show writes to the terminal, also when standard error goes to a file.
+func (p *prompter) show(text string) {
+	if !isTerminal(p.a.env.Stderr) {
+		if tty, err := p.a.env.TTY(); err == nil {
+			defer tty.Close()
+			_, _ = io.WriteString(tty, text)
+			return
+		}
+	}
+	_, _ = io.WriteString(p.a.env.Stderr, text)
 }
 
 func nobody(what, instead string) error {
@@ -77,8 +88,8 @@ func (p *prompter) Secret(ctx context.Context, what string) (secrets.Value, erro
 	}
 	var text []byte
 	err := p.a.report().Hold(func() error {
-		fmt.Fprint(p.a.env.Stderr, what+": ")
-		defer fmt.Fprintln(p.a.env.Stderr)
+		p.show(what + ": ")
+		defer p.show("\n")
 		before, err := term.GetState(int(in.Fd()))
 		if err != nil {
 			return fmt.Errorf("read the terminal's state: %w", err)
@@ -108,14 +119,14 @@ func secretVariable(what string) string {
 func (p *prompter) line(ctx context.Context, prompt string) (string, error) {
 	var line string
 	err := p.a.report().Hold(func() error {
-		fmt.Fprint(p.a.env.Stderr, prompt)
+		p.show(prompt)
 		return interruptibly(ctx, func() (err error) {
 			line, err = p.in.ReadString('\n')
 			if err == io.EOF && line != "" {
 				return nil
 			}
 			return err
-		}, func() { fmt.Fprintln(p.a.env.Stderr) })
+		}, func() { p.show("\n") })
 	})
 	if err != nil {
 		return "", fmt.Errorf("read the answer: %w", err)
