@@ -47,18 +47,18 @@ func TestCore(t *testing.T) {
 }
 
 // listing shows everything on the box that a plan might change. What any login
-// changes by itself is left out: the journal, login records and sudo's own
-// time stamps.
+// changes by itself is left out: the journal, login records, sessions and
+// sudo's own time stamps.
 const listing = `
 find / -xdev \( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /var/log/journal -o -path /dev \) -prune -o -printf '%y %m %u %g %s %T@ %p -> %l\n' |
   grep -v -e ' /var/log/wtmp' -e ' /var/log/lastlog' -e ' /var/log/btmp' -e ' /var/lib/wtmpdb' -e ' /var/lib/lastlog' -e ' /var/lib/systemd/' -e ' /home/[^/]*/.cache' | sort -k7
 find /run /tmp -xdev -type f -o -type d | grep -v -e /run/user -e /run/log -e /run/systemd -e /run/sudo -e /run/udev -e /tmp/systemd-private | sort
-systemctl list-unit-files --no-pager --no-legend
+systemctl list-unit-files --no-pager --no-legend | grep -v '^session-'
 systemctl list-units --all --no-pager --no-legend --plain --type=service,timer,socket,swap | grep -v -e '^user@' -e '^user-runtime-dir@' -e 'ssh@' -e sshd@ | awk '{print $1, $2, $3}'
 nft list ruleset
 cat /proc/swaps
 lsmod | awk '{print $1}' | sort
-sysctl -a 2>/dev/null | grep -e ^vm.swappiness -e ^fs.inotify -e ^net.ipv4.ip_forward -e ^kernel.panic -e ^vm.overcommit
+sysctl vm fs.inotify net.ipv4.ip_forward kernel.panic kernel.panic_on_oops
 `
 
 func planLeavesNoTrace(t *testing.T, b *box, f *figures) {
