@@ -105,7 +105,9 @@ fi
 # 443 (in hexadecimal, state 0A).
 listening() {
 	[ -r /proc/net/tcp ] || return 0
-	awk '$4 == "0A" && $2 ~ /:(192B|280A|0050|01BB)$/ { found = 1 } END { exit !found }' /proc/net/tcp /proc/net/tcp6
+	# tcp6 is missing where IPv6 is switched off.
+	cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
+		awk '$4 == "0A" && $2 ~ /:(192B|280A|0050|01BB)$/ { found = 1 } END { exit !found }'
 }
 if have ss && listening; then
 	ss -Hltnp 'sport = :6443 or sport = :10250 or sport = :80 or sport = :443' | while read -r state recv send local peer users; do
