@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
@@ -75,10 +76,20 @@ func (b *Batch) flushIfAllWait() {
 	go b.flush(batch)
 }
 
+// flush sends the queries, equal ones once: planners that look at the same
+// thing need not know of each other.
 func (b *Batch) flush(batch []*pending) {
-	cs := make([]Command, len(batch))
+	var cs []Command
+	places := make(map[string]int)
+	at := make([]int, len(batch))
 	for i, p := range batch {
-		cs[i] = p.c
+		place, asked := places[p.c.key()]
+		if !asked {
+			place = len(cs)
+			places[p.c.key()] = place
+			cs = append(cs, p.c)
+		}
+		at[i] = place
 	}
 	answers, err := b.r.QueryMany(b.ctx, cs)
 	for i, p := range batch {
@@ -86,6 +97,9 @@ func (b *Batch) flush(batch []*pending) {
 			p.done <- Answer{Err: err}
 			continue
 		}
-		p.done <- answers[i]
+		p.done <- answers[at[i]]
 	}
 }
+
+// key is equal for equal commands.
+func (c Command) key() string { return fmt.Sprintf("%q %t %q", c.Argv, c.Root, c.Stdin) }

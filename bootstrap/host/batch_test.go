@@ -65,3 +65,25 @@ func TestBatchGivesALostRoundTripToEveryPlanner(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestBatchAsksEqualQueriesOnce(t *testing.T) {
+	var sizes []int
+	queries := []Command{
+		{Argv: []string{"a", "b"}}, {Argv: []string{"a", "b"}}, {Argv: []string{"a b"}},
+		{Argv: []string{"a", "b"}, Root: true}, {Argv: []string{"a", "b"}, Stdin: []byte("x")},
+	}
+	b := NewBatch(t.Context(), echo(&sizes), len(queries))
+	var wg sync.WaitGroup
+	for _, q := range queries {
+		wg.Go(func() {
+			defer b.Done()
+			if got, err := b.Query(t.Context(), q); err != nil || string(got) != "a b" {
+				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(sizes) != 1 || sizes[0] != 4 {
+		t.Errorf("round trips %v, want one of 4 queries", sizes)
+	}
+}
