@@ -14,6 +14,7 @@ import (
 
 // systemPods are the components that k3s brings along, running.
 type systemPods struct {
+	server   server
 	disabled []string
 	waits    profiles.Waits
 }
@@ -48,13 +49,13 @@ func (s systemPods) Needs() []step.ID { return []step.ID{ServerID, ImagesID} }
 func (s systemPods) Lane() step.Lane  { return step.LaneBox }
 
 func (s systemPods) Observe(ctx context.Context, r host.Reader) (podsState, error) {
-	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", apiScript(podsPath) + ":\n", "sh"}, Root: true})
+	out, err := s.server.query(ctx, r, false)
 	if err != nil {
 		return podsState{}, err
 	}
 	_, answers := cutAPI(out)
 	var t table
-	if len(answers) == 0 || answers[0].into(&t) != nil {
+	if len(answers) < 3 || answers[2].into(&t) != nil {
 		return podsState{}, nil
 	}
 	return podsState{true, pods(t)}, nil

@@ -49,15 +49,16 @@ func Steps(in Input) []step.Step {
 	r := newRelease(in.Store, p.K3s.Version)
 	l := newLoaded(in.Spec)
 	base := system.IDs(system.Input{Spec: in.Spec, Facts: in.Facts})
+	server := server{
+		release: r, loaded: l, node: in.Spec.NodeName, waits: p.Waits,
+		needs: append(base, BinaryID, ConfigID, UnitID),
+	}
 	return []step.Step{
 		step.Of(newBinary(r)),
 		step.Of(newImages(r)),
 		step.Of(configuration{l}),
 		step.Of(unit{}),
-		step.Of(server{
-			release: r, loaded: l, node: in.Spec.NodeName, waits: p.Waits,
-			needs: append(base, BinaryID, ConfigID, UnitID),
-		}),
-		step.Of(systemPods{disabled: p.K3s.Disable, waits: p.Waits}),
+		step.Of(server),
+		step.Of(systemPods{server: server, disabled: p.K3s.Disable, waits: p.Waits}),
 	}
 }

@@ -38,8 +38,10 @@ type File struct {
 type Seen struct {
 	Present bool
 	// Kind is stat's raw mode, whose upper bits tell a file from a link.
-	Kind   uint32
-	SHA256 string
+	Kind uint32
+	// Modified is the time of the last change, in seconds since 1970.
+	Modified int64
+	SHA256   string
 	// Content is read only where it differs from what should be.
 	Content []byte
 }
@@ -49,7 +51,7 @@ type State map[string]Seen
 
 // The two programs run once for all files; absent ones only make them fail,
 // which is no news.
-const observeScript = `stat -c 'mode %f %n' -- "$@" 2>/dev/null
+const observeScript = `stat -c 'mode %f %Y %n' -- "$@" 2>/dev/null
 sha256sum -- "$@" 2>/dev/null
 echo "-- more --"
 `
@@ -90,19 +92,18 @@ func Observe(ctx context.Context, r host.Reader, files []File, more string) (Sta
 	return state, []byte(rest), nil
 }
 
-// parse reads the lines of stat ("mode 81a4 /path") and of sha256sum
+// parse reads the lines of stat ("mode 81a4 1795382289 /path") and of sha256sum
 // ("hex  /path").
 func parse(out string) (State, error) {
 	state := State{}
 	for line := range strings.Lines(out) {
 		line = strings.TrimSuffix(line, "\n")
 		if rest, ok := strings.CutPrefix(line, "mode "); ok {
-			hexMode, path, _ := strings.Cut(rest, " ")
-			mode, err := strconv.ParseUint(hexMode, 16, 32)
+			path, seen, err := parseStat(rest)
 			if err != nil {
-				return nil, fmt.Errorf("read mode in %.80q: %w", line, err)
+				return nil, fmt.Errorf("read %.80q: %w", line, err)
 			}
-			state[path] = Seen{Present: true, Kind: uint32(mode)}
+			state[path] = seen
 			continue
 		}
 		digest, path, ok := strings.Cut(line, "  ")
@@ -114,6 +115,17 @@ func parse(out string) (State, error) {
 		state[path] = s
 	}
 	return state, nil
+}
+
+func parseStat(rest string) (string, Seen, error) {
+	hexMode, rest, _ := strings.Cut(rest, " ")
+	seconds, path, _ := strings.Cut(rest, " ")
+	mode, err := strconv.ParseUint(hexMode, 16, 32)
+	if err != nil {
+		return "", Seen{}, err
+	}
+	modified, err := strconv.ParseInt(seconds, 10, 64)
+	return path, Seen{Present: true, Kind: uint32(mode), Modified: modified}, err
 }
 
 func sum(b []byte) string {

@@ -59,7 +59,7 @@ func TestDiffShowsNoSecret(t *testing.T) {
 }
 
 func TestParseRefusesWhatIsNotItsFormat(t *testing.T) {
-	for _, bad := range []string{"mode zz /etc/x\n", "short  /etc/x\n", "sudo: a password is required\n"} {
+	for _, bad := range []string{"mode zz 1 /etc/x\n", "mode 81a4 soon /etc/x\n", "short  /etc/x\n", "sudo: a password is required\n"} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("accepted %q", bad)
 		}
@@ -67,8 +67,8 @@ func TestParseRefusesWhatIsNotItsFormat(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add("mode 81a4 /etc/x\n" + sum(nil) + "  /etc/x\n")
-	f.Add("mode 81a4 /etc/a b\n")
+	f.Add("mode 81a4 1795382289 /etc/x\n" + sum(nil) + "  /etc/x\n")
+	f.Add("mode 81a4 1 /etc/a b\n")
 	f.Fuzz(func(t *testing.T, in string) {
 		state, err := parse(in)
 		if err != nil && state != nil {

@@ -18,9 +18,11 @@ type Unit struct {
 	NeedsReload bool
 }
 
-// UnitScript returns the fragment that asks for what ParseUnit reads.
-func UnitScript(name string) string {
-	return "systemctl show -p ActiveState -p UnitFileState -p NeedDaemonReload " + name + "\n"
+// UnitScript returns the fragment that asks for what ParseUnit reads, and for
+// more properties in the same call. Times are told in UTC.
+func UnitScript(name string, more ...string) string {
+	properties := append([]string{"ActiveState", "UnitFileState", "NeedDaemonReload"}, more...)
+	return "TZ=UTC LC_ALL=C systemctl show -p " + strings.Join(properties, ",") + " " + name + "\n"
 }
 
 // ParseUnit reads systemctl's key=value lines and passes over all others.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
@@ -31,11 +32,8 @@ const tolerance = 5 * time.Second
 const clockScript = `export LC_ALL=C
 echo "now=$(date +%s)"
 [ -e /run/systemd/timesync/synchronized ] && echo "synchronized=yes"
-for unit in systemd-timesyncd chrony ntp ntpsec openntpd; do
-	systemctl show -p LoadState -p ActiveState -p UnitFileState $unit.service | while IFS= read -r line; do
-		echo "$unit.$line"
-	done
-done
+systemctl show -p Id,LoadState,ActiveState,UnitFileState systemd-timesyncd.service chrony.service ntp.service ntpsec.service openntpd.service
+:
 `
 
 func (clock) ID() step.ID      { return ClockID }
@@ -63,15 +61,15 @@ func parseClock(out []byte, before, after time.Time) (clockState, error) {
 	most, least := time.Unix(now+1, 0).Sub(before), time.Unix(now, 0).Sub(after)
 	s.clock.Skew, s.clock.Uncertainty = least+(most-least)/2, (most-least)/2
 	s.clock.Synchronized = m["synchronized"] == "yes"
-	for _, unit := range []string{"systemd-timesyncd", "chrony", "ntp", "ntpsec", "openntpd"} {
-		if m[unit+".ActiveState"] == "active" {
+	for block := range strings.SplitSeq(string(out), "\n\n") {
+		u := pairs([]byte(block))
+		unit := strings.TrimSuffix(u["Id"], ".service")
+		if u["ActiveState"] == "active" {
 			s.clock.Service = unit
 		}
-		if m[unit+".UnitFileState"] == "enabled" {
-			s.enabled = true
-		}
+		s.enabled = s.enabled || u["UnitFileState"] == "enabled"
+		s.available = s.available || unit == "systemd-timesyncd" && u["LoadState"] == "loaded"
 	}
-	s.available = m["systemd-timesyncd.LoadState"] == "loaded"
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
@@ -29,25 +30,25 @@ type journaldState struct {
 	stale bool
 }
 
-// The file's time against the service's tells whether a run died between
-// writing and restarting.
-const journaldScript = `export LC_ALL=C
-started=$(systemctl show -p ActiveEnterTimestamp --value ` + journaldUnit + `)
-[ -n "$started" ] && started=$(date -d "$started" +%s)
-written=$(stat -c %Y ` + journaldPath + ` 2>/dev/null)
-[ -n "$started" ] && [ -n "$written" ] && [ "$written" -gt "$started" ] && echo "stale=yes"`
-
 func (j journald) ID() step.ID      { return JournaldID }
 func (j journald) Title() string    { return "Journal" }
 func (j journald) Needs() []step.ID { return []step.ID{ClockID} }
 func (j journald) Lane() step.Lane  { return step.LaneBox }
 
 func (j journald) Observe(ctx context.Context, r host.Reader) (journaldState, error) {
-	files, out, err := managed.Observe(ctx, r, j.files, journaldScript)
+	files, out, err := managed.Observe(ctx, r, j.files, managed.UnitScript(journaldUnit, "ActiveEnterTimestamp"))
 	if err != nil {
 		return journaldState{}, err
 	}
-	return journaldState{files, pairs(out)["stale"] == "yes"}, nil
+	return journaldState{files, older(pairs(out)["ActiveEnterTimestamp"], files[journaldPath])}, nil
+}
+
+// older reports whether the service was started before the file was written,
+// as when a run died in between. started is as in
+// "Sun 2026-11-22 21:26:43 UTC".
+func older(started string, file managed.Seen) bool {
+	t, err := time.Parse("Mon 2006-01-02 15:04:05 MST", started)
+	return err == nil && file.Present && file.Modified > t.Unix()
 }
 
 func (j journald) Diff(s journaldState) ([]step.Change, error) {

@@ -63,7 +63,7 @@ func TestClockIsBracketed(t *testing.T) {
 	base := time.Unix(1795382289, 0)
 	for _, off := range []time.Duration{0, 90 * time.Second, -24 * time.Hour} {
 		read := base.Add(300 * time.Millisecond).Add(off).Unix()
-		s, err := parseClock(fmt.Appendf(nil, "now=%d\nsystemd-timesyncd.LoadState=loaded\nchrony.ActiveState=active\n", read), base, base.Add(600*time.Millisecond))
+		s, err := parseClock(fmt.Appendf(nil, "now=%d\nId=systemd-timesyncd.service\nLoadState=loaded\nActiveState=inactive\n\nId=chrony.service\nLoadState=loaded\nActiveState=active\n", read), base, base.Add(600*time.Millisecond))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,6 +137,27 @@ func TestJournaldDiff(t *testing.T) {
 	} {
 		if got := verbs(j.Diff(c.seen)); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
+func TestJournalIsOlderThanItsFile(t *testing.T) {
+	const started = "Sun 2026-11-22 21:26:43 UTC"
+	at := time.Date(2026, 11, 22, 21, 26, 43, 0, time.UTC).Unix()
+	for name, c := range map[string]struct {
+		started string
+		file    managed.Seen
+		want    bool
+	}{
+		"written before":  {started, managed.Seen{Present: true, Modified: at - 1}, false},
+		"written after":   {started, managed.Seen{Present: true, Modified: at + 1}, true},
+		"absent":          {started, managed.Seen{}, false},
+		"never started":   {"", managed.Seen{Present: true, Modified: at}, false},
+		"no time at all":  {"n/a", managed.Seen{Present: true, Modified: at}, false},
+		"the same second": {started, managed.Seen{Present: true, Modified: at}, false},
+	} {
+		if got := older(c.started, c.file); got != c.want {
+			t.Errorf("%s: %t", name, got)
 		}
 	}
 }
