@@ -108,6 +108,10 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 	return err
 }
 
+// worthMeasuring is how much must be sent before the link is measured, which
+// costs a second and up to some MB.
+const worthMeasuring = 1_000_000
+
 // plan plans every step, and measures the link if there is something to send
 // over it.
 func (s *session) plan(ctx context.Context) (measuredPlan, error) {
@@ -119,8 +123,7 @@ func (s *session) plan(ctx context.Context) (measuredPlan, error) {
 	if err != nil {
 		return p, err
 	}
-	// Measuring costs a second and up to some MB: not for a few small files.
-	if const1MB := int64(1e6); p.Bytes() > const1MB {
+	if p.Bytes() > worthMeasuring {
 		p.link, err = s.measureLink(ctx)
 	}
 	return p, err
