@@ -69,10 +69,10 @@ func (c *checker) distribution() {
 	d := c.f.Distribution
 	family := append([]string{d.ID}, d.Like...)
 	switch {
-	case c.f.Systemd == 0:
+	case !c.f.Systemd:
 		c.add(Refuse, "distribution", "install Debian 12 or 13, or Ubuntu 24.04; k3s runs as a systemd service", "%s does not run systemd", d.Name)
 	case slices.Contains([]string{"debian", "ubuntu"}, d.ID):
-		c.add(OK, "distribution", "", "%s, kernel %s, systemd %d", d.Name, c.f.Kernel, c.f.Systemd)
+		c.add(OK, "distribution", "", "%s, kernel %s", d.Name, c.f.Kernel)
 	case slices.Contains(family, "debian"):
 		c.add(Warn, "distribution", "Debian 12 or 13, or Ubuntu 24.04, are what this is tested on", "%s is only a relative of Debian", d.Name)
 	default:

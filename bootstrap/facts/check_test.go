@@ -9,7 +9,7 @@ import (
 // good is a box that nothing speaks against.
 func good() Facts {
 	return Facts{
-		Arch: "x86_64", Kernel: "6.12", Systemd: 257,
+		Arch: "x86_64", Kernel: "6.12", Systemd: true,
 		Distribution: Distribution{ID: "debian", Name: "Debian 13"},
 		CPU:          CPU{Model: "Core 2", Cores: 2, Level: 2},
 		Memory:       Memory{Total: 3900 << 20, Available: 3700 << 20},
@@ -48,7 +48,7 @@ func TestEachTroubleIsGradedWithItsRemedy(t *testing.T) {
 	}{
 		"fedora":         {func(f *Facts) { f.Distribution = Distribution{ID: "fedora", Name: "Fedora 43"} }, Refuse, "distribution", "Fedora 43 is neither", "Debian 12"},
 		"mint":           {func(f *Facts) { f.Distribution = Distribution{ID: "linuxmint", Like: []string{"ubuntu", "debian"}} }, Warn, "distribution", "relative", "tested"},
-		"no systemd":     {func(f *Facts) { f.Systemd = 0 }, Refuse, "distribution", "does not run systemd", "systemd service"},
+		"no systemd":     {func(f *Facts) { f.Systemd = false }, Refuse, "distribution", "does not run systemd", "systemd service"},
 		"arm":            {func(f *Facts) { f.Arch, f.CPU.Level = "aarch64", 0 }, Refuse, "cpu", "aarch64", "64-bit Intel or AMD"},
 		"v1":             {func(f *Facts) { f.CPU.Level, f.CPU.Lacks = 1, []string{"sse4_2"} }, Note, "cpu", "sse4_2", "Alpine"},
 		"half a GB":      {func(f *Facts) { f.Memory.Total = 480 << 20 }, Refuse, "memory", "480 MiB", "more RAM"},

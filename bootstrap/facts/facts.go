@@ -9,16 +9,15 @@ import "time"
 
 // Facts is what one look at a box found.
 type Facts struct {
-	HostName       string       `json:"hostName"`
-	BootID         string       `json:"bootID"`
-	Arch           string       `json:"arch"`
-	Kernel         string       `json:"kernel"`
-	Virtualization string       `json:"virtualization,omitempty"`
-	Distribution   Distribution `json:"distribution"`
-	CPU            CPU          `json:"cpu"`
-	Memory         Memory       `json:"memory"`
-	// Systemd is its version, 0 where something else is the init.
-	Systemd int `json:"systemd"`
+	HostName     string       `json:"hostName"`
+	BootID       string       `json:"bootID"`
+	Arch         string       `json:"arch"`
+	Kernel       string       `json:"kernel"`
+	Distribution Distribution `json:"distribution"`
+	CPU          CPU          `json:"cpu"`
+	Memory       Memory       `json:"memory"`
+	// Systemd is false where something else is the init.
+	Systemd bool `json:"systemd"`
 	// Controllers are the cgroup v2 controllers; none means cgroup v1.
 	Controllers []string          `json:"controllers,omitempty"`
 	Modules     map[string]Module `json:"modules"`
@@ -138,9 +137,8 @@ type Listener struct {
 
 // Firewall is what filters packets on the box.
 type Firewall struct {
-	UFW       bool     `json:"ufw,omitempty"`
-	Firewalld bool     `json:"firewalld,omitempty"`
-	Tables    []string `json:"tables,omitempty"`
+	UFW       bool `json:"ufw,omitempty"`
+	Firewalld bool `json:"firewalld,omitempty"`
 }
 
 // K3s is what is there of k3s before we look closer.

@@ -27,8 +27,12 @@ func Gather(ctx context.Context, r host.Reader) (Facts, error) {
 	return f, nil
 }
 
-// clockReading is the box's clock at the script's start and end.
-type clockReading struct{ first, last time.Time }
+// clockReading is the box's clock at the script's start and end; up is its
+// uptime at the start.
+type clockReading struct {
+	first, last time.Time
+	up          time.Duration
+}
 
 // skew brackets the difference: the script started after before and ended
 // ahead of after, on a clock that is off by a constant.

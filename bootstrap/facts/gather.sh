@@ -7,13 +7,15 @@ put() { printf '%s=%s\n' "$1" "$2"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
 echo "facts 1"
-put clock.first "$(date +%s.%N)"
-set -- $(uname -s -n -r -m)
-put hostname "$2"
-put kernel "$3"
-put arch "$4"
+# The clock is read once; how much later the script ends is told by the uptime,
+# which a builtin can read.
+put clock "$(date +%s.%N)"
+read -r up rest </proc/uptime && put up.first "$up"
+read -r name </proc/sys/kernel/hostname && put hostname "$name"
+read -r kernel </proc/sys/kernel/osrelease && put kernel "$kernel"
 read -r boot </proc/sys/kernel/random/boot_id && put boot "$boot"
-have systemd-detect-virt && put virt "$(systemd-detect-virt)"
+if [ -r /proc/sys/kernel/arch ]; then read -r arch </proc/sys/kernel/arch; else arch=$(uname -m); fi
+put arch "$arch"
 
 while IFS='=' read -r key value; do
 	value=${value#[\"\']}
@@ -26,33 +28,41 @@ while IFS='=' read -r key value; do
 	esac
 done </etc/os-release
 
-awk -F '[ \t]*: ' '
-$1 == "processor" { cores++ }
-$1 == "model name" && model == "" { model = $2 }
-$1 == "flags" && flags == "" { flags = $2 }
-END { print "cpu.cores=" cores; print "cpu.model=" model; print "cpu.flags=" flags }' /proc/cpuinfo
-awk '
-$1 == "MemTotal:" { print "mem.total=" $2 }
-$1 == "MemAvailable:" { print "mem.available=" $2 }
-$1 == "SwapTotal:" { print "mem.swap=" $2 }' /proc/meminfo
+cores=0 model= flags=
+while IFS=: read -r key value; do
+	case $key in
+	processor*) cores=$((cores + 1)) ;;
+	"model name"*) model=${value# } ;;
+	flags*) flags=${value# } ;;
+	esac
+done </proc/cpuinfo
+put cpu.cores "$cores"
+put cpu.model "$model"
+put cpu.flags "$flags"
+while read -r key value unit; do
+	case $key in
+	MemTotal:) put mem.total "$value" ;;
+	MemAvailable:) put mem.available "$value" ;;
+	SwapTotal:) put mem.swap "$value" && break ;;
+	esac
+done </proc/meminfo
 while read -r name kind size rest; do
 	case $name in */zram*) put mem.zram "$size" ;; esac
 done </proc/swaps
 
-if [ -d /run/systemd/system ]; then
-	set -- $(systemctl --version)
-	put systemd "$1 $2"
-fi
+[ -d /run/systemd/system ] && put systemd yes
 [ -r /sys/fs/cgroup/cgroup.controllers ] && read -r controllers </sys/fs/cgroup/cgroup.controllers && put cgroup "$controllers"
 
-# All modules in one call; one by one only if that says that some are missing.
-modules="br_netfilter overlay nf_conntrack nf_tables vxlan veth bridge zram"
+# Those that are not loaded in one call; one by one only if that says that
+# some are missing.
+others=
+for m in br_netfilter overlay nf_conntrack nf_tables vxlan veth bridge zram; do
+	if [ -d "/sys/module/$m" ]; then put module "$m loaded"; else others="$others $m"; fi
+done
 all=missing
-modprobe -n -q -a $modules 2>/dev/null && all=available
-for m in $modules; do
-	if [ -d "/sys/module/$m" ]; then
-		put module "$m loaded"
-	elif [ "$all" = available ] || modprobe -n -q "$m" 2>/dev/null; then
+[ -n "$others" ] && modprobe -n -q -a $others 2>/dev/null && all=available
+for m in $others; do
+	if [ "$all" = available ] || modprobe -n -q "$m" 2>/dev/null; then
 		put module "$m available"
 	else
 		put module "$m missing"
@@ -69,21 +79,36 @@ disk() { # as /dev/vda1 ext4 494000000 480000000 /mount
 	[ -w "$6" ] || access=ro
 	put disk "$1 $access $rotational $2 $3 $4 $5 $6"
 }
-for path in / /var/lib/rancher; do
-	at=$path
-	while [ ! -d "$at" ]; do at=${at%/*}; at=${at:-/}; done
-	set -- $(df -B1 --output=source,fstype,size,avail,target "$at")
-	# The heading has six words: Filesystem Type 1B-blocks Avail Mounted on.
-	shift 6
-	disk "$path" "$@"
-done
+data=/var/lib/rancher
+while [ ! -d "$data" ]; do data=${data%/*}; done
+# The heading has six words (Filesystem Type 1B-blocks Avail Mounted on), each
+# line five: neither / nor what /var lies on has a space in its name.
+set -- $(df -B1 --output=source,fstype,size,avail,target / "$data")
+shift 6
+disk / "$1" "$2" "$3" "$4" "$5"
+shift 5
+disk /var/lib/rancher "$@"
 
 set -- systemd-timesyncd chrony chronyd ntp ntpsec openntpd \
 	k3s k3s-agent rke2-server rke2-agent k0scontroller k0sworker microk8s.daemon-kubelite snap.microk8s.daemon-kubelite kubelet \
 	ufw firewalld
-systemctl show -p Id -p LoadState -p ActiveState -p SubState -- $(printf '%s.service ' "$@") | awk -F= '
-$1 == "Id" { id = $2 } $1 == "LoadState" { load = $2 } $1 == "ActiveState" { active = $2 }
-$1 == "SubState" && load != "not-found" { print "unit=" id " " load " " active }'
+states=$(systemctl show -p Id,LoadState,ActiveState -- $(printf '%s.service ' "$@"))
+k3s=inactive
+# An empty line ends each block; the last one gets its own here.
+while IFS='=' read -r key value; do
+	case $key in
+	Id) id=$value ;;
+	LoadState) load=$value ;;
+	ActiveState) active=$value ;;
+	*)
+		[ "$load" != loaded ] || put unit "$id $load $active"
+		[ "$id" != k3s.service ] || k3s=$active
+		;;
+	esac
+done <<END
+$states
+
+END
 [ -e /run/systemd/timesync/synchronized ] && put time.synchronized yes
 if [ -r /etc/ufw/ufw.conf ]; then
 	while read -r line; do
@@ -97,17 +122,21 @@ if [ -r /etc/resolv.conf ]; then
 	done </etc/resolv.conf
 fi
 if have ip; then
-	ip -4 route show default | while read -r line; do put route "$line"; done
-	ip -o addr show scope global | while read -r n dev family cidr rest; do put addr "$dev $cidr"; done
+	printf 'route show default\naddr show scope global\n' | ip -o -batch - | while read -r first dev family cidr rest; do
+		case $first in
+		default) put route "$first $dev $family $cidr $rest" ;;
+		*) put addr "$dev $cidr" ;;
+		esac
+	done
 fi
 # ss makes the kernel load its socket diagnosis; a look leaves not even that
 # behind, so ss is asked only where somebody does listen on 6443, 10250, 80 or
-# 443 (in hexadecimal, state 0A).
+# 443 (in hexadecimal, state 0A). A k3s that runs has its ports already.
 listening() {
 	[ -r /proc/net/tcp ] || return 0
 	# tcp6 is missing where IPv6 is switched off.
 	cat /proc/net/tcp /proc/net/tcp6 2>/dev/null |
-		awk '$4 == "0A" && $2 ~ /:(192B|280A|0050|01BB)$/ { found = 1 } END { exit !found }'
+		awk -v k3s="$k3s" '$4 == "0A" && ($2 ~ /:(0050|01BB)$/ || k3s != "active" && $2 ~ /:(192B|280A)$/) { found = 1 } END { exit !found }'
 }
 if have ss && listening; then
 	ss -Hltnp 'sport = :6443 or sport = :10250 or sport = :80 or sport = :443' | while read -r state recv send local peer users; do
@@ -118,7 +147,6 @@ if have ss && listening; then
 		put listen "$local|$users|$unit"
 	done
 fi
-have nft && nft list tables | while read -r line; do put nft "$line"; done
 
 for tool in nft ip ss modprobe sysctl systemd-run sha256sum dd sync mkswap swapon df awk openssl; do
 	have "$tool" || put tool.missing "$tool"
@@ -126,5 +154,5 @@ done
 [ -e /usr/local/bin/k3s ] && put k3s binary
 [ -e /etc/systemd/system/k3s.service ] && put k3s unit
 [ -e /etc/rancher/k3s/config.yaml ] && put k3s config
-put clock.last "$(date +%s.%N)"
+read -r up rest </proc/uptime && put up.last "$up"
 echo end

@@ -48,7 +48,7 @@ func TestGatherTakesOneCommandAndLeavesNoTrace(t *testing.T) {
 		t.Errorf("a fresh Debian is refused: %s", text)
 	}
 	if f.Distribution.ID != "debian" || f.CPU.Cores != 2 || f.CPU.Level != 1 || f.Memory.Total != 4016548<<10 ||
-		!f.FileSystems[0].Rotational || f.Network.DefaultDevice != "enp3s0" || !f.Clock.Synchronized || f.Systemd == 0 {
+		!f.FileSystems[0].Rotational || f.Network.DefaultDevice != "enp3s0" || !f.Clock.Synchronized || !f.Systemd {
 		t.Errorf("%+v", f)
 	}
 	if f.Clock.Wrong(time.Second) {
@@ -62,7 +62,7 @@ func TestWhatIsWrongWithTheBoxIsRefused(t *testing.T) {
 		want  string
 	}{
 		"ARM": {func(_ *testing.T, m *k3stest.Machine) {
-			m.Command("uname", func(c *hosttest.Call) int { c.Printf("Linux pi 6.12 aarch64\n"); return 0 })
+			m.WriteFile("/proc/sys/kernel/arch", "aarch64\n", 0o444)
 			m.WriteFile("/proc/cpuinfo", "processor\t: 0\nFeatures\t: fp asimd\n", 0o444)
 		}, "cpu: the CPU is aarch64"},
 		"Fedora": {func(_ *testing.T, m *k3stest.Machine) {
@@ -98,7 +98,7 @@ func remove(t *testing.T, m *k3stest.Machine, path string) {
 }
 
 func full(c *hosttest.Call) int {
-	c.Printf("Filesystem Type 1B-blocks Avail Mounted on\n/dev/sda1 ext4 490000000000 12582912 /\n")
+	c.Printf("Filesystem Type 1B-blocks Avail Mounted on\n/dev/sda1 ext4 490000000000 12582912 /\n/dev/sda1 ext4 490000000000 12582912 /\n")
 	return 0
 }
 

@@ -3,6 +3,7 @@ package facts
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ type parser struct {
 
 func (p *parser) missing() []string {
 	var out []string
-	for _, key := range []string{"arch", "clock.first", "clock.last", "cpu.cores", "disk", "hostname", "kernel", "mem.total", "module", "os.id"} {
+	for _, key := range []string{"arch", "clock", "cpu.cores", "disk", "hostname", "kernel", "mem.total", "module", "os.id", "up.first", "up.last"} {
 		if !p.seen[key] {
 			out = append(out, key)
 		}
@@ -51,7 +52,7 @@ func (p *parser) missing() []string {
 }
 
 func (p *parser) line(key, v string) error {
-	repeated := slices.Contains([]string{"module", "disk", "unit", "dns", "route", "addr", "listen", "nft", "tool.missing", "k3s", "mem.zram"}, key)
+	repeated := slices.Contains([]string{"module", "disk", "unit", "dns", "route", "addr", "listen", "tool.missing", "k3s", "mem.zram"}, key)
 	if p.seen[key] && !repeated {
 		return fmt.Errorf("said twice")
 	}
@@ -63,7 +64,7 @@ func (p *parser) line(key, v string) error {
 		return p.cpu(rest, v)
 	case "mem":
 		return p.memory(rest, v)
-	case "clock", "time":
+	case "clock", "time", "up":
 		return p.time(key, v)
 	}
 	return p.other(key, v)
@@ -80,18 +81,14 @@ func (p *parser) other(key, v string) error {
 		f.Arch = v
 	case "boot":
 		f.BootID = v
-	case "virt":
-		f.Virtualization = strings.TrimPrefix(v, "none")
 	case "systemd":
-		f.Systemd = systemdVersion(v)
+		f.Systemd = v == "yes"
 	case "cgroup":
 		f.Controllers = strings.Fields(v)
 	case "ufw":
 		f.Firewall.UFW = v == "yes"
 	case "dns":
 		f.Network.Nameservers = append(f.Network.Nameservers, v)
-	case "nft":
-		f.Firewall.Tables = append(f.Firewall.Tables, strings.TrimPrefix(v, "table "))
 	case "tool.missing":
 		f.MissingTools = append(f.MissingTools, v)
 	case "module":
@@ -173,16 +170,32 @@ func (p *parser) memory(key, v string) error {
 
 func (p *parser) time(key, v string) (err error) {
 	switch key {
-	case "clock.first":
+	case "clock":
 		p.clock.first, err = unixTime(v)
-	case "clock.last":
-		p.clock.last, err = unixTime(v)
+	case "up.first":
+		p.clock.up, err = uptime(v)
+	case "up.last":
+		var last time.Duration
+		last, err = uptime(v)
+		p.clock.last = p.clock.first.Add(last - p.clock.up)
 	case "time.synchronized":
 		p.f.Clock.Synchronized = v == "yes"
 	default:
 		err = fmt.Errorf("not a fact we know")
 	}
 	return err
+}
+
+// uptime reads seconds as /proc/uptime has them, with two decimals.
+func uptime(v string) (time.Duration, error) {
+	seconds, err := strconv.ParseFloat(v, 64)
+	if err != nil {
+		return 0, fmt.Errorf("read uptime: %w", err)
+	}
+	if within := seconds >= 0 && seconds < math.MaxInt32; !within {
+		return 0, fmt.Errorf("read uptime: %q is none", v)
+	}
+	return time.Duration(seconds * float64(time.Second)), nil
 }
 
 func unixTime(v string) (time.Time, error) {
@@ -197,19 +210,6 @@ func unixTime(v string) (time.Time, error) {
 		ns = 0
 	}
 	return time.Unix(s, ns), nil
-}
-
-// systemdVersion reads "systemd 257 (257.8-1)" and what follows it.
-func systemdVersion(v string) int {
-	words := strings.Fields(v)
-	if len(words) < 2 {
-		return 0
-	}
-	n, err := strconv.Atoi(words[1])
-	if err != nil {
-		return 0
-	}
-	return n
 }
 
 func (p *parser) module(v string) error {

@@ -43,7 +43,7 @@ func Debian(box *hosttest.Box) *Machine {
 	m.files()
 	for name, model := range map[string]func(*hosttest.Call) int{
 		"date": m.date, "df": df, "ip": ip, "modprobe": m.modprobe, "nft": m.nft, "openssl": m.openssl,
-		"ss": m.ss, "sysctl": m.sysctl, "systemd-detect-virt": say("none"), "k3s": m.k3s, "uname": uname,
+		"ss": m.ss, "sysctl": m.sysctl, "k3s": m.k3s,
 		"mkswap": say(""), "swapon": say(""),
 	} {
 		box.Command(name, model)
@@ -72,6 +72,10 @@ flags		: fpu lm constant_tsc sse2 ssse3 cx16 sse4_1 lahf_lm
 		"/proc/cpuinfo":                          cpu,
 		"/proc/meminfo":                          "MemTotal:        4016548 kB\nMemAvailable:    3741780 kB\nSwapTotal:             0 kB\n",
 		"/proc/swaps":                            "Filename\tType\tSize\tUsed\tPriority\n",
+		"/proc/uptime":                           "5230.12 10000.00\n",
+		"/proc/sys/kernel/hostname":              "oldpc\n",
+		"/proc/sys/kernel/osrelease":             "6.12.48+deb13-amd64\n",
+		"/proc/sys/kernel/arch":                  "x86_64\n",
 		"/proc/sys/kernel/random/boot_id":        "cffb4a03-48b9-4a23-9de4-afa710fe6543\n",
 		"/sys/fs/cgroup/cgroup.controllers":      "cpuset cpu io memory pids\n",
 		"/sys/class/block/sda1/queue/rotational": "1\n",
@@ -92,7 +96,7 @@ func say(text string) func(*hosttest.Call) int {
 func df(c *hosttest.Call) int {
 	switch {
 	case c.Has("--output=source,fstype,size,avail,target"):
-		c.Printf("Filesystem Type 1B-blocks Avail Mounted on\n/dev/sda1 ext4 490000000000 470000000000 /\n")
+		c.Printf("Filesystem Type 1B-blocks Avail Mounted on\n/dev/sda1 ext4 490000000000 470000000000 /\n/dev/sda1 ext4 490000000000 470000000000 /\n")
 	case c.Has("--output=used,avail"):
 		c.Printf("Used Avail\n20000000000 470000000000\n")
 	default:
@@ -101,21 +105,10 @@ func df(c *hosttest.Call) int {
 	return 0
 }
 
+// ip is run as `ip -o -batch -`.
 func ip(c *hosttest.Call) int {
-	if c.Has("route") {
-		c.Printf("default via 192.168.1.1 dev enp3s0 proto dhcp src 192.168.1.20 metric 100\n")
-	} else {
-		c.Printf("2: enp3s0    inet 192.168.1.20/24 brd 192.168.1.255 scope global enp3s0\n")
-	}
-	return 0
-}
-
-func uname(c *hosttest.Call) int {
-	if c.Has("-s") {
-		c.Printf("Linux oldpc 6.12.48+deb13-amd64 x86_64\n")
-		return 0
-	}
-	c.Printf("x86_64\n")
+	c.Printf("default via 192.168.1.1 dev enp3s0 proto dhcp src 192.168.1.20 metric 100 \n")
+	c.Printf("2: enp3s0    inet 192.168.1.20/24 brd 192.168.1.255 scope global enp3s0\n")
 	return 0
 }
 
