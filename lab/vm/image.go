@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -166,8 +167,15 @@ func asRoot(ctx context.Context, args ...string) *exec.Cmd {
 		args = append([]string{"sudo"}, args...)
 	}
 	command := exec.CommandContext(ctx, args[0], args[1:]...)
-	// Asked to stop, the script removes its half-made tree; killed, it cannot.
-	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	// Asked to stop, all of a script's tools tidy up; killed, they cannot. Under
+	// sudo only the terminal can ask: it does, and a group of its own would keep
+	// sudo from the terminal where it asks for the password.
+	if os.Getuid() == 0 {
+		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGINT) }
+	} else {
+		command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	}
 	command.WaitDelay = 20 * time.Second
 	return command
 }

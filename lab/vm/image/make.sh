@@ -8,6 +8,10 @@ shift 3
 here=$(pwd)
 tree=$here/tree
 trap 'rm -rf "$tree" "$here/disk.raw"' EXIT
+# Without these a signal would end the shell at once, past the trap above and
+# while its tools still have file systems mounted in the tree.
+trap 'exit 130' INT
+trap 'exit 143' TERM
 
 # What a server install without any task leaves: priority important, plus what
 # the installer itself adds (the kernel with its AppArmor, sudo, sshd) and the

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/omkar619-dev/ssg-bootstrap/lab/control"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/vm"
+)
+
+// runLab runs the command in a cache folder of the test's own.
+func runLab(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	root := newRoot(slog.New(slog.DiscardHandler))
+	var out bytes.Buffer
+	root.SetOut(&out)
+	root.SetErr(&out)
+	root.SetArgs(args)
+	err := root.ExecuteContext(t.Context())
+	return out.String(), err
+}
+
+// box writes the state of a box that was up once and returns its folder.
+func box(t *testing.T, name string) string {
+	t.Helper()
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	dir := filepath.Join(cache, "ssg-bootstrap", "lab", "run", name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	content, err := json.Marshal(vm.State{Name: name, Ports: vm.Ports{SSH: 2022, API: 1643, HTTP: 1080, HTTPS: 1443}, Options: vm.Options{Name: name}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "state.json"), content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestWithoutABoxEachCommandSaysWhatToDo(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for _, args := range [][]string{{"reset"}, {"ssh"}, {"powercut"}, {"cable", "out"}, {"env"}, {"link", "cut"}, {"link", "rate", "2mbit"}, {"link", "stats"}} {
+		if _, err := runLab(t, args...); err == nil || !strings.Contains(err.Error(), "lab up") {
+			t.Errorf("lab %s: %v", strings.Join(args, " "), err)
+		}
+	}
+	if out, err := runLab(t, "status"); err != nil || !strings.Contains(out, "lab up") {
+		t.Errorf("lab status: %q, %v", out, err)
+	}
+	if _, err := runLab(t, "down"); err != nil {
+		t.Errorf("lab down of what is down: %v", err)
+	}
+}
+
+func TestLinkOfABoxThatIsOff(t *testing.T) {
+	box(t, "oldpc")
+	if _, err := runLab(t, "link", "cut"); err == nil || !strings.Contains(err.Error(), "lab up") {
+		t.Errorf("lab link cut: %v", err)
+	}
+}
+
+func TestEnv(t *testing.T) {
+	dir := box(t, "second")
+	out, err := runLab(t, "env", "--name", "second", "config")
+	if err != nil || strings.TrimSpace(out) != filepath.Join(dir, "ssg-bootstrap.yaml") {
+		t.Errorf("lab env config: %q, %v", out, err)
+	}
+	out, err = runLab(t, "env", "--name", "second")
+	if err != nil || !strings.Contains(out, "lan_6443=127.0.0.1:1643\n") {
+		t.Errorf("lab env: %q, %v", out, err)
+	}
+	if _, err := runLab(t, "env", "--name", "second", "nonsense"); err == nil || !strings.Contains(err.Error(), "sudo_password") {
+		t.Errorf("lab env nonsense: %v", err)
+	}
+}
+
+func TestStatusOfABoxThatIsOff(t *testing.T) {
+	box(t, "oldpc")
+	out, err := runLab(t, "status", "--json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var boxes []boxStatus
+	if err := json.Unmarshal([]byte(out), &boxes); err != nil || len(boxes) != 1 || boxes[0].Running || boxes[0].State.Ports.SSH != 2022 {
+		t.Errorf("status: %s, %v", out, err)
+	}
+}
+
+func TestBadArguments(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for _, args := range [][]string{{"up", "--rtc", "yesterday", "--no-build"}, {"up", "--name", "No Good", "--no-build"}, {"up", "--accel", "warp", "--no-build"}, {"cable", "sideways"}, {"link", "rate"}} {
+		if _, err := runLab(t, args...); err == nil {
+			t.Errorf("lab %s was accepted", strings.Join(args, " "))
+		}
+	}
+}
+
+// The files lead through the link; only the default box's are in the run folder.
+func TestFilesLeadThroughTheLink(t *testing.T) {
+	for _, name := range []string{vm.DefaultName, "second"} {
+		dir := box(t, name)
+		opened, err := vm.Open(slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		guest, err := opened.Find(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := control.Info{LinkPort: 4022, Mirror: "http://127.0.0.1:4080"}
+		for range 2 { // each start writes them again
+			if err := writeFiles(opened, guest, info); err != nil {
+				t.Fatal(err)
+			}
+		}
+		config, err := os.ReadFile(filepath.Join(dir, configFile))
+		if err != nil || !strings.Contains(string(config), "port: 4022\n") || !strings.Contains(string(config), "k3s: http://127.0.0.1:4080\n") {
+			t.Errorf("%s of %s: %s, %v", configFile, name, config, err)
+		}
+		ssh, err := os.ReadFile(filepath.Join(dir, sshConfigFile))
+		if err != nil || !strings.Contains(string(ssh), "Port 4022\n") {
+			t.Errorf("%s of %s: %s, %v", sshConfigFile, name, ssh, err)
+		}
+		_, err = os.Stat(filepath.Join(opened.RunDir(), configFile))
+		if isDefault := name == vm.DefaultName; isDefault != (err == nil) {
+			t.Errorf("%s: %s in the run folder: %v", name, configFile, err)
+		}
+		if err := withdraw(guest); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, readyFile)); err == nil {
+			t.Errorf("%s is still said to be ready", name)
+		}
+	}
+}
