@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/omkar619-dev/ssg-bootstrap/lab/k3s/internal/layout"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/k3s/internal/payload"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/k3s/internal/settings"
 	"golang.org/x/sys/unix"
@@ -53,7 +54,7 @@ func run(argv []string) error {
 	case "kubectl":
 		return become("k3s-server", append([]string{"kubectl"}, args...), nil)
 	case "ctr", "crictl":
-		return become(command, append([]string{command}, args...), nil)
+		return become(command, append([]string{command}, args...), nil, runtimeDefaults(command)...)
 	case "agent", "etcd-snapshot", "secrets-encrypt", "certificate", "check-config", "completion":
 		return fmt.Errorf("the lab's k3s stand-in is one server on SQLite: it does not have `k3s %s`", command)
 	}
@@ -105,17 +106,30 @@ func version(w io.Writer) error {
 }
 
 // become unpacks what is missing and replaces this process.
-func become(program string, argv, serverArgs []string) error {
+func become(program string, argv, serverArgs []string, defaults ...string) error {
 	bin, err := stage(serverArgs)
 	if err != nil {
 		return err
 	}
-	env := environment(os.Environ(), bin, settings.PreferBundled(serverArgs, os.Getenv))
+	env := environment(append(defaults, os.Environ()...), bin, settings.PreferBundled(serverArgs, os.Getenv))
 	path := filepath.Join(bin, program)
 	if err := unix.Exec(path, argv, env); err != nil {
 		return fmt.Errorf("start %s: %w", path, err)
 	}
 	return errors.New("unreachable: exec returned")
+}
+
+// runtimeDefaults point containerd's and CRI's clients at this containerd. What
+// the user has set in the environment comes later and wins.
+func runtimeDefaults(command string) []string {
+	if command == "ctr" {
+		return []string{"CONTAINERD_ADDRESS=" + layout.ContainerdSocket, "CONTAINERD_NAMESPACE=k8s.io"}
+	}
+	dataDir, err := settings.DataDir(nil, os.Getenv)
+	if err != nil {
+		return nil // staging fails for the same reason, and says so
+	}
+	return []string{"CRI_CONFIG_FILE=" + layout.Paths{Root: dataDir}.Agent("etc", "crictl.yaml")}
 }
 
 func stage(serverArgs []string) (string, error) {

@@ -58,11 +58,22 @@ func (b *box) run(ctx context.Context, log *slog.Logger, ready *notifier) error 
 }
 
 func (b *box) startAll(g *group, log *slog.Logger, client kubernetes.Interface, config *rest.Config, ready *notifier) error {
+	imported := b.startContainers(g, log)
 	if err := b.startControlPlane(g, log, client); err != nil {
 		return err
 	}
 	if err := b.startAddons(g, log, config); err != nil {
 		return err
+	}
+	// Images come before the kubelet, so that it does not try to pull what an
+	// archive was about to bring.
+	select {
+	case err := <-imported:
+		if err != nil {
+			return err
+		}
+	case <-g.ctx.Done():
+		return g.ctx.Err()
 	}
 	if err := b.startNode(g, log, client); err != nil {
 		return err
@@ -127,9 +138,15 @@ func (b *box) addonOff(component string) bool {
 	return b.Disabled(component)
 }
 
-// startNode brings up the box's own half. Images come before the kubelet, so
-// that it does not try to pull what an archive was about to bring.
-func (b *box) startNode(g *group, log *slog.Logger, client kubernetes.Interface) error {
+// startContainers brings up containerd and its images while the API server
+// starts: the one is mostly disk, the other one core. The channel delivers once.
+func (b *box) startContainers(g *group, log *slog.Logger) <-chan error {
+	imported := make(chan error, 1)
+	g.wg.Go(func() { imported <- b.bringImages(g, log) })
+	return imported
+}
+
+func (b *box) bringImages(g *group, log *slog.Logger) error {
 	node.PrepareKernel(g.ctx, log, b.ProtectKernelDefaults)
 	toml, err := node.ContainerdConfig(b.Server, b.paths)
 	if err != nil {
@@ -146,6 +163,11 @@ func (b *box) startNode(g *group, log *slog.Logger, client kubernetes.Interface)
 		return err
 	}
 	g.start("image watch", importer.Watch)
+	return nil
+}
+
+// startNode brings up the box's own half.
+func (b *box) startNode(g *group, log *slog.Logger, client kubernetes.Interface) error {
 	if b.EmbeddedRegistry {
 		log.Warn("embedded-registry shares images between nodes; the lab's stand-in has one node and no registry")
 	}
@@ -181,7 +203,7 @@ func waitReady(ctx context.Context, log *slog.Logger, client kubernetes.Interfac
 			return nil
 		}
 		if attempt%10 == 5 {
-			log.Info("Waiting for API server to become available", "error", err, "failing", failing(string(body)))
+			log.Info("Waiting for API server to become available", "missing", missing(string(body), err))
 		}
 		select {
 		case <-ctx.Done():
@@ -191,13 +213,16 @@ func waitReady(ctx context.Context, log *slog.Logger, client kubernetes.Interfac
 	}
 }
 
-// failing picks the checks that are not yet satisfied out of the verbose answer.
-func failing(body string) string {
+// missing names the checks that are not yet satisfied, or says why nothing answers.
+func missing(body string, err error) string {
 	var names []string
 	for line := range strings.Lines(body) {
 		if name, ok := strings.CutPrefix(line, "[-]"); ok {
 			names = append(names, strings.Fields(name)[0])
 		}
+	}
+	if len(names) == 0 {
+		return err.Error()
 	}
 	return strings.Join(names, " ")
 }
