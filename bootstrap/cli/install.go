@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -106,7 +107,7 @@ func (s *session) preflight(ctx context.Context, p measuredPlan) error {
 // terminal the command itself is the consent.
 func (s *session) consent(ctx context.Context, p measuredPlan, o installOptions) error {
 	ask := newPrompter(s.a)
-	if o.yes || !s.facts.K3s.Active || !restarts(p.Plan) || !ask.possible() {
+	if o.yes || !s.facts.K3s.Active || !restartsK3s(p.Plan) || !ask.possible() {
 		return nil
 	}
 	yes, err := ask.Confirm(ctx, "This restarts the k3s that runs on "+s.name+"; its pods keep running, its API is away for minutes. Go on?")
@@ -116,9 +117,9 @@ func (s *session) consent(ctx context.Context, p measuredPlan, o installOptions)
 	return err
 }
 
-func restarts(p step.Plan) bool {
+func restartsK3s(p step.Plan) bool {
 	return slices.ContainsFunc(p.Steps, func(s step.Planned) bool {
-		return slices.ContainsFunc(s.Changes, func(c step.Change) bool { return c.Restarts != "" })
+		return slices.ContainsFunc(s.Changes, func(c step.Change) bool { return strings.TrimSuffix(c.Restarts, ".service") == "k3s" })
 	})
 }
 

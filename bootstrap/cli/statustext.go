@@ -17,7 +17,7 @@ func (d StatusData) write(w io.Writer, width int, now time.Time) {
 	}
 	f := d.Facts
 	row("box", "%s, %s, kernel %s", f.HostName, f.Distribution.Name, f.Kernel)
-	row("cpu", "%s, %d cores, x86-64-v%d", f.CPU.Model, f.CPU.Cores, f.CPU.Level)
+	row("cpu", "%s, %d cores, x86-64-v%d", strings.Join(strings.Fields(f.CPU.Model), " "), f.CPU.Cores, f.CPU.Level)
 	row("memory", "%s free of %s", report.MemoryBytes(f.Memory.Available), report.MemoryBytes(f.Memory.Total))
 	for _, fs := range f.FileSystems {
 		row("disk", "%s: %s free of %s", fs.Path, report.Bytes(fs.Free), report.Bytes(fs.Size))
