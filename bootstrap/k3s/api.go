@@ -27,7 +27,7 @@ func apiScript(paths ...string) string {
 		}
 		fmt.Fprintf(&requests, `GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: %s\r\nConnection: %s\r\n\r\n`, p, accept(p), connection)
 	}
-	return "echo; echo '" + apiSeparator + "'\nprintf '" + requests.String() + "' | timeout 20 openssl s_client -quiet -verify_quiet -verify_return_error" +
+	return "echo; echo '" + apiSeparator + "'\nprintf '" + requests.String() + "' | timeout 45 openssl s_client -quiet -verify_quiet -verify_return_error" +
 		" -connect 127.0.0.1:6443 -CAfile " + tlsDir + "/server-ca.crt" +
 		" -cert " + tlsDir + "/client-admin.crt -key " + tlsDir + "/client-admin.key 2>/dev/null\n"
 }

@@ -306,8 +306,10 @@ func (f *follow) ready(ctx context.Context) (wait.State, error) {
 		return wait.State{Seen: "API server is away again"}, nil
 	case o.api.node && o.api.ready && o.unit.Active:
 		return wait.State{Done: true, Seen: f.server.nodeObject() + " is Ready"}, nil
+	case !o.api.ready:
+		return wait.State{Seen: "API server is not ready again: " + o.api.text}, nil
 	case o.api.node:
-		return wait.State{Seen: "node is Ready, k3s is " + o.unit.State}, nil
+		return wait.State{Seen: "node is Ready, k3s.service is " + o.unit.State}, nil
 	}
 	return wait.State{Seen: f.server.nodeObject() + " is not Ready: " + short(o.api.message)}, nil
 }
