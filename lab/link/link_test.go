@@ -397,3 +397,50 @@ func TestParseRate(t *testing.T) {
 		}
 	}
 }
+
+// A sender that writes more at once than the window takes must not wait for
+// the kernel's probe of a closed window at each turn.
+func TestAnUnheldLinkIsFast(t *testing.T) {
+	sink, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	l, err := link.Listen("127.0.0.1:0", sink.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	received := make(chan int64, 1)
+	go func() {
+		conn, err := sink.Accept()
+		if err != nil {
+			received <- -1
+			return
+		}
+		n, _ := io.Copy(io.Discard, conn)
+		received <- n
+	}()
+	conn, err := net.Dial("tcp4", l.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const size = 32 << 20
+	block := make([]byte, 1<<20)
+	begin := time.Now()
+	for range size / len(block) {
+		if _, err := conn.Write(block); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = conn.Close()
+	if n := <-received; n != size {
+		t.Fatalf("%d bytes arrived, want %d", n, size)
+	}
+	// At 200 ms for each half window it would take over three minutes.
+	if took := time.Since(begin); took > 30*time.Second {
+		t.Errorf("%d MiB took %s", size>>20, took)
+	} else {
+		t.Logf("%d MiB took %s", size>>20, took)
+	}
+}
