@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -39,10 +40,10 @@ type Env struct {
 func Main(ctx context.Context, args []string, env Env) int {
 	a := newApp(args, env)
 	ctx, stop := a.interruptible(ctx)
-	defer stop()
 	root := newRoot(a)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	stop()
 	a.close()
 	return int(a.finish(cmd, err))
 }
@@ -61,7 +62,8 @@ func (a *app) interruptible(ctx context.Context) (context.Context, func()) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	done := make(chan struct{})
-	go func() {
+	var listening, telling sync.WaitGroup
+	listening.Go(func() {
 		for n := 0; ; n++ {
 			select {
 			case <-done:
@@ -71,14 +73,18 @@ func (a *app) interruptible(ctx context.Context) (context.Context, func()) {
 			if n > 0 {
 				a.env.Exit(int(fault.ExitInterrupted))
 			}
-			a.announceStop()
 			cancel(interruption{})
+			// Behind a question that is open, and never in the way of the
+			// second signal.
+			telling.Go(a.announceStop)
 		}
-	}()
+	})
 	return ctx, func() {
 		signal.Stop(signals)
 		close(done)
 		cancel(nil)
+		listening.Wait()
+		telling.Wait()
 	}
 }
 

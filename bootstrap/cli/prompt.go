@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/term"
 
@@ -20,9 +21,15 @@ import (
 type prompter struct {
 	a  *app
 	in *bufio.Reader
+	// asked are the secrets that were given before: to be asked again means
+	// that the answer was wrong.
+	mu    sync.Mutex
+	asked map[string]bool
 }
 
-func newPrompter(a *app) *prompter { return &prompter{a: a, in: bufio.NewReader(a.env.Stdin)} }
+func newPrompter(a *app) *prompter {
+	return &prompter{a: a, in: bufio.NewReader(a.env.Stdin), asked: map[string]bool{}}
+}
 
 // possible reports whether there is somebody to ask: answers come from standard
 // input, so that a script which feeds it is not left hanging on a question.
@@ -88,7 +95,7 @@ func (p *prompter) Secret(ctx context.Context, what string) (secrets.Value, erro
 	}
 	var text []byte
 	err := p.a.report().Hold(func() error {
-		p.show(what + ": ")
+		p.show(p.again(what) + what + ": ")
 		defer p.show("\n")
 		before, err := term.GetState(int(in.Fd()))
 		if err != nil {
@@ -105,6 +112,16 @@ func (p *prompter) Secret(ctx context.Context, what string) (secrets.Value, erro
 	return secrets.NewValue(string(text)), nil
 }
 
+func (p *prompter) again(what string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.asked[what] {
+		return "That was not it. "
+	}
+	p.asked[what] = true
+	return ""
+}
+
 // secretVariable names what answers the question where nobody can be asked.
 func secretVariable(what string) string {
 	switch {
@@ -119,7 +136,7 @@ func secretVariable(what string) string {
 func (p *prompter) line(ctx context.Context, prompt string) (string, error) {
 	var line string
 	err := p.a.report().Hold(func() error {
-		p.show(prompt)
+		p.show(strings.TrimSuffix(report.Wrap(prompt, p.a.width()-8), " ") + " ")
 		return interruptibly(ctx, func() (err error) {
 			line, err = p.in.ReadString('\n')
 			if err == io.EOF && line != "" {

@@ -25,6 +25,8 @@ const (
 // live redraws what is at work and leaves a line for what is done.
 type live struct {
 	o Options
+	// asking lets one question through at a time.
+	asking sync.Mutex
 
 	mu    sync.Mutex
 	board *board
@@ -32,6 +34,7 @@ type live struct {
 	out   *frame
 	tick  int
 	held  bool
+	over  bool
 	queue []string
 	drawn bool
 	stop  chan struct{}
@@ -134,7 +137,7 @@ func (l *live) width() int {
 
 // draw clears the area, prints the lines that stay and draws the area anew.
 func (l *live) draw() {
-	if l.held {
+	if l.held || l.over {
 		return
 	}
 	lines := l.lines()
@@ -233,6 +236,8 @@ func (l *live) Expect(steps map[step.ID]Expectation) {
 
 // Hold clears the view while the user is asked something.
 func (l *live) Hold(ask func() error) error {
+	l.asking.Lock()
+	defer l.asking.Unlock()
 	l.hold(true)
 	defer l.hold(false)
 	return ask()
@@ -264,7 +269,7 @@ func (l *live) Close() {
 		close(l.stop)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.held = true
+		l.over = true
 		l.clear()
 	})
 }

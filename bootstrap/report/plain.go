@@ -21,6 +21,8 @@ const (
 type plain struct {
 	w   io.Writer
 	now func() time.Time
+	// asking lets one question through at a time.
+	asking sync.Mutex
 
 	mu    sync.Mutex
 	board *board
@@ -168,6 +170,8 @@ func (p *plain) Expect(steps map[step.ID]Expectation) {
 
 // Hold keeps other lines out of a question; they follow the answer.
 func (p *plain) Hold(ask func() error) error {
+	p.asking.Lock()
+	defer p.asking.Unlock()
 	p.hold(true)
 	defer p.hold(false)
 	return ask()
