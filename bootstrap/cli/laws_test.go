@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 	"unicode"
@@ -196,5 +197,30 @@ func TestAReadThatCannotBeCalledOffIsLeftBehind(t *testing.T) {
 	got := interruptibly(ctx, func() error { _, err := in.Read(make([]byte, 1)); return err }, func() { tidied = true })
 	if !errors.Is(got, interruption{}) || !tidied {
 		t.Errorf("got %v, tidied %v", got, tidied)
+	}
+}
+
+func TestTheSecondCtrlCExitsAtOnce(t *testing.T) {
+	w, a := newWorld(t, "install")
+	exit := make(chan int, 1)
+	a.env.Exit = func(code int) { exit <- code }
+	ctx, stop := a.interruptible(t.Context())
+	interrupt := func() {
+		if err := syscall.Kill(os.Getpid(), syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+	}
+	interrupt()
+	<-ctx.Done()
+	if !errors.Is(context.Cause(ctx), context.Canceled) {
+		t.Errorf("the cause is %v", context.Cause(ctx))
+	}
+	interrupt()
+	if code := <-exit; code != 130 {
+		t.Errorf("exit %d", code)
+	}
+	stop()
+	if !strings.HasPrefix(w.err.String(), "stopping; press Ctrl-C again to exit at once\n") {
+		t.Errorf("said %q", w.err.String())
 	}
 }
