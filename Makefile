@@ -48,7 +48,7 @@ demo: build lab ## start the emulated Core 2 Duo, install on it, show the result
 
 .PHONY: e2e
 e2e: build lab-build ## the core path on the emulated box, every figure printed
-	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 80m -v -run 'TestCore' ./e2e
+	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 80m -v -run '$(or $(RUN),TestCore)' ./e2e
 
 .PHONY: e2e-full
 e2e-full: build lab-build ## everything on the emulated box: long measurements and drills too

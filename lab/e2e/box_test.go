@@ -31,6 +31,10 @@ type box struct {
 	client *client
 }
 
+// keepVariable, if set, takes the box as the last run left it: for work on one
+// part, as in E2E_KEEP=1 make e2e RUN='TestCore/the_cluster'.
+const keepVariable = "E2E_KEEP"
+
 // newBox brings up a box with a fresh disk. The guest stays up afterwards, so
 // that a failure can be looked at with `lab ssh --name e2e`.
 func newBox(t *testing.T) *box {
@@ -55,7 +59,8 @@ func freshGuest(t *testing.T, lab vm.Lab, options vm.Options) *vm.Guest {
 	t.Helper()
 	ctx := t.Context()
 	begin := time.Now()
-	if old, err := lab.Find(options.Name); err == nil {
+	old, err := lab.Find(options.Name)
+	if err == nil && os.Getenv(keepVariable) == "" {
 		if err := old.Remove(ctx); err != nil {
 			t.Fatalf("remove the box of an earlier run: %v", err)
 		}
