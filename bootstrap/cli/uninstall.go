@@ -25,7 +25,8 @@ func newCmdUninstall(a *app) *cobra.Command {
 		Short: "Remove k3s and all of its data from the box",
 		Long: `Remove k3s and all of its data from the box, after you typed the host's name. It
 says first what data goes. The settings of the operating system (zram, kernel
-parameters, the journal's limit) stay; they do no harm.`,
+parameters, the journal's limit, the firewall table that closes the API's port)
+stay; they do no harm.`,
 		Example: "  ssg-bootstrap uninstall --host oldpc\n  ssg-bootstrap uninstall --host oldpc --confirm oldpc",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return uninstallRun(cmd.Context(), a, o) },
