@@ -128,21 +128,20 @@ type running struct {
 	stdout  *detachable
 	talk    *talk
 	payload io.Reader
-	mode    sudoMode
+	// asks says that sudo is in between and may want a password.
+	asks bool
 }
 
 func (c *Client) launch(ctx context.Context, session *ssh.Session, s script) (*running, error) {
 	n := newNonce()
 	var words []string
-	mode := sudoFree
 	prompt := ""
 	if s.root {
-		words, mode = c.sudo.command(n.b + ":")
-		if mode != sudoFree {
+		if words = c.sudo.command(n.b + ":"); words != nil {
 			prompt = n.b + ":"
 		}
 	}
-	r := &running{client: c, session: session, stdout: &detachable{w: s.stdout, start: []byte(n.joined() + "\n")}, talk: newTalk(n.joined(), prompt), payload: s.stdin, mode: mode}
+	r := &running{client: c, session: session, stdout: &detachable{w: s.stdout, start: []byte(n.joined() + "\n")}, talk: newTalk(n.joined(), prompt), payload: s.stdin, asks: prompt != ""}
 	r.ctx, r.stop = context.WithCancelCause(ctx)
 	var err error
 	if r.stdin, err = session.StdinPipe(); err != nil {
@@ -161,23 +160,13 @@ func (c *Client) launch(ctx context.Context, session *ssh.Session, s script) (*r
 // input waits until the script says that it runs, so that no byte of it can
 // be taken for a password.
 func (r *running) feed() {
-	if r.mode == sudoFree {
+	if !r.asks {
 		r.stream()
 		return
 	}
-	var last secrets.Value
-	if r.mode == sudoPassword {
-		last = r.answer(last)
-		// The prompt that this answers in advance is still to come.
-		r.awaitPrompt()
-	}
-	for prompted := r.mode == sudoPassword; ; prompted = true {
-		if !r.awaitPrompt() {
-			return
-		}
+	for last := (secrets.Value{}); r.awaitPrompt(); {
 		select {
 		case <-r.talk.started:
-			r.client.sudo.settled(prompted)
 			r.stream()
 			return
 		default:

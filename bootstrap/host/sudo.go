@@ -9,51 +9,29 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 )
 
-// How the login becomes root. It is found out by the first command that needs
-// it, not by a probe of its own: each start of sudo costs the box's CPU a
-// tenth of a second and the link a round trip.
-type sudoMode int
-
-const (
-	sudoUnknown sudoMode = iota
-	sudoFree
-	sudoPassword
-)
-
+// sudo makes the login root. Whether a password is needed is left to each
+// start of sudo: it asks, with a prompt that nobody can guess, or the command
+// says that it runs. So sudo may remember that it was satisfied: it keeps that
+// for the processes of one sshd session, which is one connection of ours, and
+// each password that need not be checked again saves the box a second of
+// hashing.
 type sudo struct {
 	user     string
 	prompter Prompter
 
 	mu    sync.Mutex
-	mode  sudoMode
 	given secrets.Value
 	typed secrets.Value
 	asked int
 }
 
-// command returns the words that go before a command to run it as root.
-// -k makes sudo ask even if it was satisfied a moment ago, so that there is
-// never a doubt whether the first line of the input is the password's.
-func (s *sudo) command(prompt string) ([]string, sudoMode) {
+// command returns the words that go before a command to run it as root; none
+// if the login is.
+func (s *sudo) command(prompt string) []string {
 	if s.user == "root" {
-		return nil, sudoFree
+		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mode == sudoFree {
-		return []string{"sudo", "-n"}, sudoFree
-	}
-	return []string{"sudo", "-S", "-k", "-p", prompt}, s.mode
-}
-
-// settled notes what the first command found out.
-func (s *sudo) settled(prompted bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mode = sudoFree
-	if prompted {
-		s.mode = sudoPassword
-	}
+	return []string{"sudo", "-S", "-p", prompt}
 }
 
 // password returns the password to try. rejected is the one that sudo just

@@ -27,4 +27,7 @@ const (
 	// what the process that runs has loaded.
 	digestPath    = ourDir + "/k3s.digest"
 	runDigestPath = "/run/ssg-bootstrap/k3s.digest"
+	// podsPidPath holds the process of k3s under which all system pods were
+	// seen to work.
+	podsPidPath = "/run/ssg-bootstrap/k3s-pods.pid"
 )

@@ -39,7 +39,16 @@ func (s systemPods) components() []component {
 type podsState struct {
 	answers bool
 	pods    []Pod
+	// pid is the process of k3s; upUnder is the one under which all pods were
+	// seen to work, if they ever were since the box was switched on.
+	pid, upUnder string
 }
+
+// settled says that all pods came up under this very process of k3s. One that
+// runs and is not Ready at the moment then only is slow to answer its probe, as
+// metrics-server is now and then on such a CPU: Kubernetes' business, and
+// nothing that an install could change.
+func (o podsState) settled() bool { return o.upUnder != "" && o.upUnder == o.pid }
 
 const podsPath = "/api/v1/namespaces/kube-system/pods?includeObject=None"
 
@@ -53,12 +62,15 @@ func (s systemPods) Observe(ctx context.Context, r host.Reader) (podsState, erro
 	if err != nil {
 		return podsState{}, err
 	}
-	_, answers := cutAPI(out)
+	head, answers := cutAPI(out)
+	m := pairs(head)
+	o := podsState{pid: m["MainPID"], upUnder: m["pods"]}
 	var t table
 	if len(answers) < 3 || answers[2].into(&t) != nil {
-		return podsState{}, nil
+		return o, nil
 	}
-	return podsState{true, pods(t)}, nil
+	o.answers, o.pods = true, pods(t)
+	return o, nil
 }
 
 const podsObject = "pods in kube-system"
@@ -85,9 +97,10 @@ func (s systemPods) waiting(o podsState) []string {
 		}
 	}
 	for _, p := range o.pods {
-		if !p.Works() && s.ours(p) {
-			out = append(out, fmt.Sprintf("%s %s %s", p.Name, p.Ready, p.Status))
+		if p.Works() || !s.ours(p) || (o.settled() && p.Status == "Running") {
+			continue
 		}
+		out = append(out, fmt.Sprintf("%s %s %s", p.Name, p.Ready, p.Status))
 	}
 	slices.Sort(out)
 	return out
@@ -102,7 +115,8 @@ func (s systemPods) Apply(ctx context.Context, r step.Run, changes []step.Change
 	if len(changes) == 0 {
 		return nil
 	}
-	return wait.Until(ctx, wait.Condition{
+	var pid string
+	err := wait.Until(ctx, wait.Condition{
 		What: podsObject, Every: 2 * probeEvery, Box: probeBox, Stall: stall(s.waits.PodsStall),
 		Next: "see `kubectl -n kube-system get events` through `ssg-bootstrap tunnel`, then run the same command again",
 		Seen: noted(r.Note, s.waits.PodsTypical.Std()),
@@ -114,10 +128,15 @@ func (s systemPods) Apply(ctx context.Context, r step.Run, changes []step.Change
 		if !o.answers {
 			return wait.State{Seen: "API server does not answer"}, nil
 		}
+		pid = o.pid
 		left := s.waiting(o)
 		if len(left) == 0 {
 			return wait.State{Done: true, Seen: fmt.Sprintf("all of them run (%d)", len(o.pods))}, nil
 		}
 		return wait.State{Seen: strings.Join(left, ", ")}, nil
 	}))
+	if err != nil {
+		return err
+	}
+	return r.Host.Put(ctx, host.File{Path: podsPidPath, Mode: 0o644, Content: []byte(pid + "\n")})
 }

@@ -55,6 +55,7 @@ func (s server) Lane() step.Lane  { return step.LaneBox }
 func (s server) script(journal bool) string {
 	script := managed.UnitScript(unitName, "MainPID", "NRestarts") + `[ -r ` + digestPath + ` ] && read -r d <` + digestPath + ` && echo "disk=$d"
 [ -r ` + runDigestPath + ` ] && read -r d <` + runDigestPath + ` && echo "running=$d"
+[ -r ` + podsPidPath + ` ] && read -r d <` + podsPidPath + ` && echo "pods=$d"
 `
 	if journal {
 		script += "printf 'line=%s\\n' \"$(journalctl -q -n 1 -o cat -u " + unitName + ")\"\n"

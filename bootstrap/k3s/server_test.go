@@ -182,13 +182,19 @@ func TestNodeThatIsNeverReadySaysWhy(t *testing.T) {
 	}
 }
 
+// came says that all pods came up under the process pid of k3s, which now is 7.
+func came(o podsState, pid string) podsState {
+	o.pid, o.upUnder = "7", pid
+	return o
+}
+
 func TestSystemPodsDiff(t *testing.T) {
 	s := systemPods{}
 	var fine []Pod
 	for _, c := range s.components() {
 		fine = append(fine, Pod{Name: c.prefix + "x", Ready: "1/1", Status: "Running"})
 	}
-	with := func(p ...Pod) podsState { return podsState{true, append(p, fine...)} }
+	with := func(p ...Pod) podsState { return podsState{answers: true, pods: append(p, fine...)} }
 	for name, c := range map[string]struct {
 		step systemPods
 		seen podsState
@@ -201,9 +207,12 @@ func TestSystemPodsDiff(t *testing.T) {
 		"half ready":        {s, with(Pod{Name: "svclb-traefik-y", Ready: "1/2", Status: "Running"}), "svclb-traefik-y 1/2 Running"},
 		"job is done":       {s, with(Pod{Name: "helm-install-traefik-y", Ready: "0/1", Status: "Completed"}), ""},
 		"the owner's pod":   {s, with(Pod{Name: "mine", Ready: "0/1", Status: "Error"}), ""},
-		"one is absent":     {s, podsState{true, fine[1:]}, "coredns absent"},
-		"it is disabled":    {systemPods{disabled: []string{"coredns"}}, podsState{true, fine[1:]}, ""},
-		"traefik takes two": {systemPods{disabled: []string{"traefik"}}, podsState{true, fine[:3]}, ""},
+		"one is absent":     {s, podsState{answers: true, pods: fine[1:]}, "coredns absent"},
+		"slow to answer":    {s, came(with(Pod{Name: "metrics-server-y", Ready: "0/1", Status: "Running"}), "7"), ""},
+		"k3s restarted":     {s, came(with(Pod{Name: "metrics-server-y", Ready: "0/1", Status: "Running"}), "6"), "metrics-server-y 0/1 Running"},
+		"crashes later":     {s, came(with(Pod{Name: "traefik-y", Ready: "0/1", Status: "Error"}), "7"), "traefik-y 0/1 Error"},
+		"it is disabled":    {systemPods{disabled: []string{"coredns"}}, podsState{answers: true, pods: fine[1:]}, ""},
+		"traefik takes two": {systemPods{disabled: []string{"traefik"}}, podsState{answers: true, pods: fine[:3]}, ""},
 	} {
 		got, err := c.step.Diff(c.seen)
 		if err != nil {
