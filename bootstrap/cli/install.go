@@ -52,26 +52,31 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 		return err
 	}
 	defer s.close()
-	release, err := s.client.Lock(ctx, a.holder())
-	if err != nil {
-		return err
-	}
-	defer release()
 	if err := s.look(ctx, o.specFlags); err != nil {
 		return err
 	}
 	if err := refusal(facts.Refused(s.check(facts.Measured{}))); err != nil {
 		return err
 	}
-	p, err := s.plan(ctx)
+	p, err := s.compare(ctx)
 	if err != nil {
 		return err
 	}
 	if p.Empty() {
-		a.answer(InstallData{Host: s.name, Unchanged: allSteps(p.Plan)}, func(w io.Writer) {
-			fmt.Fprintf(w, "No changes: %s is as it should be (%s looked at).\n", s.name, count(len(p.Steps), "step"))
-		})
-		return nil
+		return s.unchanged(p)
+	}
+	// Only a run that changes something needs the box for itself. Another one
+	// may have been at work until now, so what is to be done is asked again.
+	release, err := s.client.Lock(ctx, a.holder())
+	if err != nil {
+		return err
+	}
+	defer release()
+	if p, err = s.plan(ctx); err != nil {
+		return err
+	}
+	if p.Empty() {
+		return s.unchanged(p)
 	}
 	if err := s.preflight(ctx, p); err != nil {
 		return err
@@ -80,6 +85,13 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 		return err
 	}
 	return s.converge(ctx, p, o)
+}
+
+func (s *session) unchanged(p measuredPlan) error {
+	s.a.answer(InstallData{Host: s.name, Unchanged: allSteps(p.Plan)}, func(w io.Writer) {
+		fmt.Fprintf(w, "No changes: %s is as it should be (%s looked at).\n", s.name, count(len(p.Steps), "step"))
+	})
+	return nil
 }
 
 // preflight measures what only matters when something is to be changed, and

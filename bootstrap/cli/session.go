@@ -112,18 +112,21 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 // costs a second and up to some MB.
 const worthMeasuring = 1_000_000
 
-// plan plans every step, and measures the link if there is something to send
-// over it.
-func (s *session) plan(ctx context.Context) (measuredPlan, error) {
+// compare plans every step.
+func (s *session) compare(ctx context.Context) (measuredPlan, error) {
 	p := measuredPlan{host: s.name, profile: s.spec.Profile.Name, why: s.spec.ProfileWhy}
 	_, end := s.a.task("plan", "compare with what should be")
 	var err error
 	p.Plan, err = step.MakePlan(ctx, s.steps, s.client)
 	end(err)
-	if err != nil {
-		return p, err
-	}
-	if p.Bytes() > worthMeasuring {
+	return p, err
+}
+
+// plan plans every step, and measures the link if there is something to send
+// over it.
+func (s *session) plan(ctx context.Context) (measuredPlan, error) {
+	p, err := s.compare(ctx)
+	if err == nil && p.Bytes() > worthMeasuring {
 		p.link, err = s.measureLink(ctx)
 	}
 	return p, err
