@@ -101,7 +101,11 @@ k3s:
   containerdGoGC: null
 `
 
-func theProfileSavesMemory(t *testing.T, b *box, f *figures) {
+// TestMemory holds the reference against k3s's defaults, both in one run.
+func TestMemory(t *testing.T) {
+	b := newBox(t)
+	f := &figures{}
+	t.Cleanup(func() { f.print(t) })
 	defaults := b.idle(t, ownProfile(t, b.client, "defaults", k3sDefaults))
 	reference := b.idle(t, "core2duo-4gb")
 	share := float64(reference.total()) / float64(defaults.total())
