@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,9 @@ type group struct {
 	cancel context.CancelCauseFunc
 	log    *slog.Logger
 	wg     sync.WaitGroup
+
+	mu      sync.Mutex
+	running []string
 }
 
 func newGroup(ctx context.Context, log *slog.Logger) *group {
@@ -29,15 +33,11 @@ var errStopped = errors.New("ended by itself")
 
 // start runs a component that is not meant to end.
 func (g *group) start(name string, run func(context.Context) error) {
-	g.wg.Go(func() {
-		err := run(g.ctx)
-		if g.ctx.Err() != nil {
-			return
+	g.once(name, func(ctx context.Context) error {
+		if err := run(ctx); err != nil {
+			return err
 		}
-		if err == nil {
-			err = errStopped
-		}
-		g.fail(fmt.Errorf("%s: %w", name, err))
+		return errStopped
 	})
 }
 
@@ -48,16 +48,45 @@ func (g *group) startLogged(name string, args []string, run func(context.Context
 	g.start(name, func(ctx context.Context) error { return run(ctx, args) })
 }
 
+// startEndless is for a component that cannot be asked to stop: it goes on until
+// the process ends, and nobody waits for it.
+func (g *group) startEndless(name string, args []string, run func(context.Context, []string) error) {
+	g.log.Info("Running " + name + " " + strings.Join(args, " "))
+	go func() {
+		err := run(g.ctx, args)
+		if err == nil {
+			err = errStopped
+		}
+		g.cancel(fmt.Errorf("%s: %w", name, err))
+	}()
+}
+
 // once runs a piece of work that ends well by ending.
 func (g *group) once(name string, run func(context.Context) error) {
+	g.note(name)
 	g.wg.Go(func() {
+		defer g.forget(name)
 		if err := run(g.ctx); err != nil && g.ctx.Err() == nil {
-			g.fail(fmt.Errorf("%s: %w", name, err))
+			g.cancel(fmt.Errorf("%s: %w", name, err))
 		}
 	})
 }
 
 func (g *group) fail(err error) { g.cancel(err) }
+
+func (g *group) note(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running = append(g.running, name)
+}
+
+func (g *group) forget(name string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if i := slices.Index(g.running, name); i >= 0 {
+		g.running = slices.Delete(g.running, i, i+1)
+	}
+}
 
 // wait returns when the group has ended: nil after a signal. A component that
 // does not stop in time is left behind; the process is about to end anyway.
@@ -75,7 +104,9 @@ func (g *group) wait(grace time.Duration) error {
 	select {
 	case <-done:
 	case <-time.After(grace):
-		g.log.Warn("Some components did not stop in time")
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.log.Info("Ending without waiting any longer", "for", strings.Join(g.running, " "))
 	}
 	return cause
 }

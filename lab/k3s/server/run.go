@@ -19,9 +19,10 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// grace is how long components may take to stop. systemd kills after 90 s; what
-// matters by then is in the database.
-const grace = 20 * time.Second
+// grace is how long components may take to stop. The API server answers what it
+// was asked, at once, and then waits for watches to close; kube-proxy's never
+// do. What matters is in the database by then.
+const grace = 5 * time.Second
 
 // run starts everything in the order in which the parts need each other and
 // ends when the first of them does.
@@ -142,7 +143,10 @@ func (b *box) addonOff(component string) bool {
 // starts: the one is mostly disk, the other one core. The channel delivers once.
 func (b *box) startContainers(g *group, log *slog.Logger) <-chan error {
 	imported := make(chan error, 1)
-	g.wg.Go(func() { imported <- b.bringImages(g, log) })
+	g.once("images", func(context.Context) error {
+		imported <- b.bringImages(g, log)
+		return nil
+	})
 	return imported
 }
 
@@ -171,6 +175,9 @@ func (b *box) startNode(g *group, log *slog.Logger, client kubernetes.Interface)
 	if b.EmbeddedRegistry {
 		log.Warn("embedded-registry shares images between nodes; the lab's stand-in has one node and no registry")
 	}
+	if !b.DisableNetworkPolicy {
+		log.Warn("NetworkPolicies are stored and not enforced: the lab's stand-in has no controller for them")
+	}
 	if err := node.Admit(g.ctx, log, client, b.node, b.password); err != nil {
 		return err
 	}
@@ -186,7 +193,7 @@ func (b *box) startNodeComponents(g *group, client kubernetes.Interface) error {
 		g.start("pod network rules", func(ctx context.Context) error { return node.KeepRules(ctx, b.ClusterCIDR) })
 	}
 	if !b.DisableKubeProxy {
-		g.startLogged("kube-proxy", node.ProxyArgs(b.Server, b.paths, b.node), node.RunProxy)
+		g.startEndless("kube-proxy", node.ProxyArgs(b.Server, b.paths, b.node), node.RunProxy)
 	}
 	return nil
 }

@@ -1,6 +1,6 @@
 // Package datastore keeps the promise that the cluster's state is kine on a
-// SQLite file in k3s's place, with k3s's durability: what the API server was
-// told is stored survives the power cut.
+// SQLite file in k3s's place, opened as k3s opens it: a write-ahead log that is
+// whole after a power cut, though the last moments before it may be missing.
 package datastore
 
 import (
@@ -20,9 +20,6 @@ import (
 )
 
 const (
-	// params are k3s's: one writer at a time, waiting rather than failing.
-	params = "?_journal=WAL&cache=shared&_busy_timeout=30000&_txlock=immediate"
-
 	stopTimeout    = 2 * time.Second
 	notifyInterval = 5 * time.Second
 	etcdVersion    = "3.6.11" // the API server asks, to know about watch progress
@@ -55,7 +52,7 @@ func Start(database, socket string) (*Store, error) {
 
 func (s *Store) open(ctx context.Context, database, socket string) error {
 	_, backend, err := sqlite.New(ctx, s.wg, &drivers.Config{
-		DataSourceName:   database + params,
+		DataSourceName:   database + "?" + sqlite.DefaultParams,
 		CompactTimeout:   5 * time.Second,
 		CompactMinRetain: 1000,
 		CompactBatchSize: 1000,

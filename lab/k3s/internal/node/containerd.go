@@ -42,6 +42,7 @@ func ContainerdConfig(s *settings.Server, p layout.Paths) (string, error) {
 		"CNIBin":      p.CNIBin(),
 		"CNIConf":     p.CNIConf(),
 		"Registries":  p.Agent("etc", "containerd", "certs.d"),
+		"Systemd":     UnderSystemd(),
 	})
 	if err != nil {
 		return "", fmt.Errorf("fill containerd template: %w", err)
@@ -110,12 +111,9 @@ func ConnectContainerd(ctx context.Context) (*client.Client, error) {
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		c, err := client.New(layout.ContainerdSocket, client.WithDefaultNamespace("k8s.io"), client.WithTimeout(5*time.Second))
+		c, err := connectOnce(ctx)
 		if err == nil {
-			if ok, servingErr := c.IsServing(ctx); servingErr == nil && ok {
-				return c, nil
-			}
-			c.Close()
+			return c, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -123,6 +121,22 @@ func ConnectContainerd(ctx context.Context) (*client.Client, error) {
 		case <-tick.C:
 		}
 	}
+}
+
+func connectOnce(ctx context.Context) (*client.Client, error) {
+	// Looked for first, because the client complains loudly of a missing socket.
+	if _, err := os.Stat(layout.ContainerdSocket); err != nil {
+		return nil, err
+	}
+	c, err := client.New(layout.ContainerdSocket, client.WithDefaultNamespace("k8s.io"), client.WithTimeout(5*time.Second))
+	if err != nil {
+		return nil, err
+	}
+	ok, err := c.IsServing(ctx)
+	if err == nil && ok {
+		return c, nil
+	}
+	return nil, errors.Join(errors.New("containerd is not serving yet"), err, c.Close())
 }
 
 func writeFile(path string, content []byte, mode os.FileMode) error {

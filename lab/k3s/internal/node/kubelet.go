@@ -25,7 +25,7 @@ func KubeletConfig(s *settings.Server, p layout.Paths) error {
 	c := kubelet.KubeletConfiguration{
 		TypeMeta:                 metav1.TypeMeta{Kind: "KubeletConfiguration", APIVersion: "kubelet.config.k8s.io/v1beta1"},
 		Address:                  "0.0.0.0",
-		CgroupDriver:             "systemd",
+		CgroupDriver:             cgroupDriver(),
 		ClusterDNS:               []string{s.ClusterDNS},
 		ClusterDomain:            s.ClusterDomain,
 		FailSwapOn:               ptr.To(false),
@@ -87,7 +87,12 @@ func RunKubelet(ctx context.Context, args []string) error {
 	cmd := kubeletapp.NewKubeletCommand(ctx)
 	cmd.SetArgs(args)
 	cmd.SilenceErrors = true
-	return cmd.ExecuteContext(ctx)
+	if err := cmd.ExecuteContext(ctx); err != nil {
+		return err
+	}
+	// It ends well only after a signal, which it may have seen before we did.
+	<-ctx.Done()
+	return nil
 }
 
 // ProxyArgs are kube-proxy's flags.

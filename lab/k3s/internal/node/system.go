@@ -38,6 +38,20 @@ func PrepareKernel(ctx context.Context, log *slog.Logger, keepSettings bool) {
 	}
 }
 
+// UnderSystemd says whether systemd started this process and so manages its
+// cgroups. From a shell, as in k3s, the cgroups are made by hand.
+func UnderSystemd() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return err == nil && os.Getenv("INVOCATION_ID") != ""
+}
+
+func cgroupDriver() string {
+	if UnderSystemd() {
+		return "systemd"
+	}
+	return "cgroupfs"
+}
+
 func setKernel(log *slog.Logger, key, value string) {
 	path := filepath.Join("/proc/sys", key)
 	old, err := os.ReadFile(path)
