@@ -41,7 +41,10 @@ mkdir -p "$4"
 [ -e "$p" ] || : >"$p"
 d=${1%/*}; d=${d:-/}
 while [ ! -d "$d" ]; do d=${d%/*}; d=${d:-/}; done
-echo part "$(stat -c %s "$p")"
+# What a broken connection left running may finish the file at any moment and
+# take the part away: that is a failure here, and the next look finds the file.
+n=$(stat -c %s "$p")
+echo part "$n"
 echo free $(df -B1 --output=avail "$4" | tail -n 1)
 if [ "$(stat -c %d "$4")" = "$(stat -c %d "$d")" ]; then echo there same; else echo there $(df -B1 --output=avail "$d" | tail -n 1); fi
 if [ -s "$p" ]; then split -b 4194304 --filter='sha256sum' "$p"; fi`
