@@ -360,18 +360,23 @@ func (b *Box) Ran(prefix string) []string {
 func (b *Box) PowerCut() {
 	b.mu.Lock()
 	b.powerOff()
+	b.mu.Unlock()
+	b.Link.cut()
+	// Nothing that ran before the cut may write after it: a box without power
+	// has no processes left when it boots.
+	b.Idle(10 * time.Second)
+	b.mu.Lock()
 	b.power, b.powerOff = context.WithCancel(b.ctx)
 	clear(b.locks)
 	b.mu.Unlock()
-	b.Link.cut()
 	if err := errors.Join(os.RemoveAll(b.Path("/run")), os.MkdirAll(b.Path("/run/systemd"), 0o755)); err != nil {
 		b.fail("empty /run: %v", err)
 	}
 	b.Systemd.boot()
 }
 
-// Idle waits until no command runs on the box, as after a cut when commands
-// find the end of their input.
+// Idle waits until nothing runs on the box, neither a command nor a transient
+// unit, as after a cut when commands find the end of their input.
 func (b *Box) Idle(limit time.Duration) {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
@@ -391,7 +396,7 @@ func (b *Box) Idle(limit time.Duration) {
 	}
 }
 
-// busy counts a session's command in or out.
+// busy counts a session's command or a transient unit in or out.
 func (b *Box) busy(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

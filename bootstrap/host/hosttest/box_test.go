@@ -2,6 +2,7 @@ package hosttest_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -33,6 +34,24 @@ func TestTheDiskAndTheUnitsOutliveConnectionsAndPowerCuts(t *testing.T) {
 	out, err := c.Query(t.Context(), host.Command{Argv: []string{"sh", "-c", "ls /run /etc/kept; systemctl is-active a b"}})
 	if want := "/etc/kept\n\n/run:\nsystemd\nactive\ninactive\n"; string(out) != want {
 		t.Errorf("got %q, %v", out, err)
+	}
+}
+
+func TestNothingWritesAcrossAPowerCut(t *testing.T) {
+	for range 4 {
+		box := hosttest.New(t, hosttest.Config{User: "root"})
+		c := box.Connect(t)
+		for n := range 8 {
+			writer := fmt.Sprintf("mkdir /run/%d; while :; do seq 200 | split -l 1 -a 3 - /run/%d/x; done", n, n)
+			go func() { _, _ = c.Run(t.Context(), host.Command{Argv: []string{"sh", "-c", writer}}) }()
+		}
+		for len(box.Ran("split")) < 8 {
+			runtime.Gosched()
+		}
+		box.PowerCut()
+		if got, _ := box.Exec("ls /run"); got != "systemd\n" {
+			t.Fatalf("/run after the cut: %q", got)
+		}
 	}
 }
 

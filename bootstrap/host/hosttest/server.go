@@ -82,6 +82,9 @@ func (b *Box) checkKey(c ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions,
 
 func (b *Box) serve(raw net.Conn) {
 	defer raw.Close()
+	// A connection ends with the power that it began under, however late its
+	// last command comes.
+	power := b.powered()
 	c, chans, reqs, err := ssh.NewServerConn(raw, b.serverConfig())
 	if err != nil {
 		return
@@ -101,7 +104,7 @@ func (b *Box) serve(raw net.Conn) {
 			if err != nil {
 				return
 			}
-			b.serving.Go(func() { b.session(ch, reqs) })
+			b.serving.Go(func() { b.session(power, ch, reqs) })
 		case "direct-tcpip":
 			b.serving.Go(func() { b.forward(nc) })
 		default:
@@ -112,7 +115,7 @@ func (b *Box) serve(raw net.Conn) {
 
 // session serves one exec request. As with sshd, a lost connection ends a
 // command's input, not the command.
-func (b *Box) session(ch ssh.Channel, reqs <-chan *ssh.Request) {
+func (b *Box) session(power context.Context, ch ssh.Channel, reqs <-chan *ssh.Request) {
 	defer ch.Close()
 	for r := range reqs {
 		if r.Type != "exec" {
@@ -133,13 +136,13 @@ func (b *Box) session(ch ssh.Channel, reqs <-chan *ssh.Request) {
 				_ = r.Reply(false, nil)
 			}
 		})
-		status := b.runSession(ch, p.Command)
+		status := b.runSession(power, ch, p.Command)
 		_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)}))
 		return
 	}
 }
 
-func (b *Box) runSession(ch ssh.Channel, line string) int {
+func (b *Box) runSession(power context.Context, ch ssh.Channel, line string) int {
 	pr, pw, err := os.Pipe()
 	if err != nil {
 		b.fail("make a pipe: %v", err)
@@ -150,10 +153,13 @@ func (b *Box) runSession(ch ssh.Channel, line string) int {
 		drain(pw, ch)
 		_ = pw.Close()
 	})
-	ctx, cancel := context.WithCancel(b.powered())
+	ctx, cancel := context.WithCancel(power)
 	defer cancel()
 	b.busy(1)
 	defer b.busy(-1)
+	if ctx.Err() != nil {
+		return 137
+	}
 	if b.cfg.Greeting != "" {
 		_, _ = io.WriteString(ch, b.cfg.Greeting)
 		_, _ = io.WriteString(ch.Stderr(), b.cfg.Greeting)

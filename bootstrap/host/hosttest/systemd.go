@@ -347,7 +347,11 @@ func (s *Systemd) run(c *Call) int {
 	s.units[u.Name] = u
 	var ctx context.Context
 	ctx, u.stop = context.WithCancel(s.box.powered())
-	s.box.serving.Go(func() { s.transient(ctx, u, args, output, remain) })
+	s.box.busy(1)
+	s.box.serving.Go(func() {
+		defer s.box.busy(-1)
+		s.transient(ctx, u, args, output, remain)
+	})
 	fmt.Fprintf(c.Stderr, "Running as unit: %s\n", u.Name)
 	return 0
 }
