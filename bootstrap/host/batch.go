@@ -3,20 +3,9 @@ package host
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 )
-
-// Answer is the outcome of one query of a batch.
-type Answer struct {
-	Out []byte
-	Err error
-}
-
-// ManyReader answers many queries in one round trip. The error is for the
-// round trip as a whole; a command's own failure is in its Answer.
-type ManyReader interface {
-	QueryMany(ctx context.Context, cs []Command) ([]Answer, error)
-}
 
 // Batch is a Reader that turns the queries of several planners into as few
 // round trips as their longest chain of dependent queries: a query is held
@@ -33,8 +22,8 @@ type Batch struct {
 }
 
 type pending struct {
-	c    Command
-	done chan Answer
+	cs   []Command
+	done chan []Answer
 }
 
 // NewBatch returns a Batch for the given number of planners, each of which
@@ -44,16 +33,26 @@ func NewBatch(ctx context.Context, r ManyReader, planners int) *Batch {
 	return &Batch{r: r, ctx: ctx, working: planners}
 }
 
-// Query waits for the batch that holds c.
+// Query waits for the round trip that holds c.
 func (b *Batch) Query(ctx context.Context, c Command) ([]byte, error) {
-	p := &pending{c: c, done: make(chan Answer, 1)}
+	answers, err := b.QueryMany(ctx, []Command{c})
+	if err != nil {
+		return nil, err
+	}
+	return answers[0].Out, answers[0].Err
+}
+
+// QueryMany waits for the round trip that holds cs. A round trip that failed
+// is in every answer.
+func (b *Batch) QueryMany(ctx context.Context, cs []Command) ([]Answer, error) {
+	p := &pending{cs: cs, done: make(chan []Answer, 1)}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, p)
 	b.flushIfAllWait()
 	b.mu.Unlock()
 	select {
-	case a := <-p.done:
-		return a.Out, a.Err
+	case answers := <-p.done:
+		return answers, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -76,30 +75,51 @@ func (b *Batch) flushIfAllWait() {
 	go b.flush(batch)
 }
 
-// flush sends the queries, equal ones once: planners that look at the same
-// thing need not know of each other.
+// flush sends the queries, those that can share a process once: planners that
+// look at the same thing need not know of each other.
 func (b *Batch) flush(batch []*pending) {
-	var cs []Command
-	places := make(map[string]int)
-	at := make([]int, len(batch))
-	for i, p := range batch {
-		place, asked := places[p.c.key()]
-		if !asked {
-			place = len(cs)
-			places[p.c.key()] = place
-			cs = append(cs, p.c)
+	var all union
+	for _, p := range batch {
+		for _, c := range p.cs {
+			all.add(c)
 		}
-		at[i] = place
 	}
-	answers, err := b.r.QueryMany(b.ctx, cs)
-	for i, p := range batch {
-		if err != nil {
-			p.done <- Answer{Err: err}
-			continue
+	answers, err := b.r.QueryMany(b.ctx, all.cs)
+	for _, p := range batch {
+		own := make([]Answer, len(p.cs))
+		for i, c := range p.cs {
+			if own[i].Err = err; err == nil {
+				own[i] = answers[all.places[c.key()]]
+			}
 		}
-		p.done <- answers[at[i]]
+		p.done <- own
 	}
 }
 
-// key is equal for equal commands.
-func (c Command) key() string { return fmt.Sprintf("%q %t %q", c.Argv, c.Root, c.Stdin) }
+// union holds commands without repetition.
+type union struct {
+	cs     []Command
+	places map[string]int
+}
+
+func (u *union) add(c Command) {
+	place, asked := u.places[c.key()]
+	if !asked {
+		if u.places == nil {
+			u.places = make(map[string]int)
+		}
+		place = len(u.cs)
+		u.places[c.key()] = place
+		u.cs = append(u.cs, Command{Argv: c.Argv, Root: c.Root, Stdin: c.Stdin})
+	}
+	for _, arg := range c.Also {
+		if !slices.Contains(u.cs[place].Also, arg) {
+			u.cs[place].Also = append(u.cs[place].Also, arg)
+		}
+	}
+}
+
+// key is equal for commands that differ in Also at most.
+func (c Command) key() string {
+	return fmt.Sprintf("%q %t %q", c.Argv, c.Root, c.Stdin)
+}

@@ -22,7 +22,7 @@ func echo(sizes *[]int) manyFunc {
 		mu.Unlock()
 		out := make([]Answer, len(cs))
 		for i, c := range cs {
-			out[i].Out = []byte(strings.Join(c.Argv, " "))
+			out[i].Out = []byte(strings.Join(c.argv(), " "))
 		}
 		return out, nil
 	}
@@ -79,6 +79,36 @@ func TestBatchAsksEqualQueriesOnce(t *testing.T) {
 			defer b.Done()
 			if got, err := b.Query(t.Context(), q); err != nil || string(got) != "a b" {
 				t.Errorf("got %q, %v", got, err)
+			}
+		})
+	}
+	wg.Wait()
+	if len(sizes) != 1 || sizes[0] != 4 {
+		t.Errorf("round trips %v, want one of 4 queries", sizes)
+	}
+}
+
+func TestBatchRunsOneProcessForEverybodysArguments(t *testing.T) {
+	var sizes []int
+	looks := [][]string{{"/a", "/b"}, {"/b"}, {"/c"}}
+	b := NewBatch(t.Context(), echo(&sizes), len(looks))
+	var wg sync.WaitGroup
+	for _, paths := range looks {
+		wg.Go(func() {
+			defer b.Done()
+			own := Command{Argv: []string{"own", paths[0]}}
+			answers, err := b.QueryMany(t.Context(), []Command{{Argv: []string{"stat"}, Also: paths}, own})
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, p := range []string{"/a", "/b", "/c"} {
+				if strings.Count(string(answers[0].Out), p) != 1 {
+					t.Errorf("the shared answer: %q", answers[0].Out)
+				}
+			}
+			if string(answers[1].Out) != "own "+paths[0] {
+				t.Errorf("its own answer: %q", answers[1].Out)
 			}
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,6 +21,10 @@ import (
 // to every user of the box, so secrets go to Stdin.
 type Command struct {
 	Argv []string
+	// Also are more arguments, after those of Argv. Queries that differ in
+	// nothing else are run once by a Batch, with the arguments of all, and each
+	// asker gets the whole answer: one process looks at everybody's files.
+	Also []string
 	// Root runs the command as root, through sudo unless the login is root.
 	Root bool
 	// Stdin is the command's whole input; it is small and kept in memory.
@@ -30,8 +35,9 @@ type Command struct {
 // whole script, which would bury the message, it returns the beginning.
 func (c Command) String() string {
 	const enough = 40
-	words := make([]string, len(c.Argv))
-	for i, w := range c.Argv {
+	argv := c.argv()
+	words := make([]string, len(argv))
+	for i, w := range argv {
 		first, _, lines := strings.Cut(w, "\n")
 		if words[i] = w; lines || len(w) > 3*enough {
 			words[i] = strings.ToValidUTF8(first[:min(len(first), enough)], "") + "…"
@@ -44,6 +50,9 @@ func (c Command) String() string {
 	return s
 }
 
+// argv is the whole command line.
+func (c Command) argv() []string { return slices.Concat(c.Argv, c.Also) }
+
 // Reader looks at a box and cannot change it.
 type Reader interface {
 	// Query runs a command that changes nothing and returns its standard
@@ -51,6 +60,19 @@ type Reader interface {
 	// queries in one round trip. An exit status other than 0 is a
 	// *CommandError.
 	Query(ctx context.Context, c Command) ([]byte, error)
+	ManyReader
+}
+
+// ManyReader answers many queries in one round trip. The error is for the
+// round trip as a whole; a command's own failure is in its Answer.
+type ManyReader interface {
+	QueryMany(ctx context.Context, cs []Command) ([]Answer, error)
+}
+
+// Answer is the outcome of one query of many.
+type Answer struct {
+	Out []byte
+	Err error
 }
 
 // Host changes a box. Every method is safe to repeat after a lost connection,
@@ -133,5 +155,9 @@ func (e *CommandError) Error() string {
 func ReadOnly(r Reader) Reader { return readOnly{r} }
 
 type readOnly struct{ r Reader }
+
+func (o readOnly) QueryMany(ctx context.Context, cs []Command) ([]Answer, error) {
+	return o.r.QueryMany(ctx, cs)
+}
 
 func (o readOnly) Query(ctx context.Context, c Command) ([]byte, error) { return o.r.Query(ctx, c) }

@@ -166,6 +166,23 @@ func TestAKilledSendResumesWhereTheBytesArrived(t *testing.T) {
 	}
 }
 
+// A client that was killed may have left a receiver that has all bytes and
+// finishes the file while the next run looks at it.
+func TestWhatAKilledRunFinishesMeanwhileIsFound(t *testing.T) {
+	box := hosttest.New(t, hosttest.Config{})
+	b, data := blob(t, 1<<20, "/usr/local/bin/k3s")
+	part := "/var/lib/ssg-bootstrap/uploads/" + b.SHA256 + ".part"
+	box.WriteFile(part, string(data[:1000]), 0o600)
+	box.Command("dd", func(c *hosttest.Call) int {
+		box.WriteFile(b.Path, string(data), b.Mode)
+		box.Exec("rm " + part)
+		return c.Errorf("dd: failed to open '%s': No such file or directory", part)
+	})
+	if _, err := box.Connect(t).Send(t.Context(), b, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSendFindsATornTail(t *testing.T) {
 	box := hosttest.New(t, hosttest.Config{})
 	c := box.Connect(t)

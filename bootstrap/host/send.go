@@ -111,13 +111,12 @@ func (c *Client) send(ctx context.Context, b Blob, p Progress) (Sent, error) {
 		p = func(int64, int64) {}
 	}
 	u := &upload{client: c, blob: b, file: f, progress: p, left: b.Size + 1}
-	broken := false
+	mayVanish := true
 	for idle, differed := 0, 0; ; {
 		before := u.left
 		done, err := u.attempt(ctx)
 		sent.Bytes, sent.Resumed = u.sent.Load(), u.resumed
 		var lost *lostError
-		var failed *CommandError
 		switch {
 		case err == nil && done:
 			p(b.Size, b.Size)
@@ -129,11 +128,12 @@ func (c *Client) send(ctx context.Context, b Blob, p Progress) (Sent, error) {
 				return sent, fault.New(fault.DigestMismatch, "remove the local copy "+b.Local+" and run the same command again",
 					"the file on the box is not what it should be, twice over")
 			}
-		case broken && errors.As(err, &failed):
-			// What the broken connection had begun went on on the box and
-			// finished the file, so that the part vanished between two looks
-			// at it. The next look finds the file, or the same failure.
-			broken = false
+		case mayVanish && fault.CodeOf(err) == fault.CommandFailed:
+			// What a broken connection or a killed run had begun went on on
+			// the box and finished the file, so that the part vanished between
+			// two looks at it. The next look finds the file, or the same
+			// failure.
+			mayVanish = false
 			continue
 		case !errors.As(err, &lost) || ctx.Err() != nil:
 			return sent, err
@@ -145,7 +145,7 @@ func (c *Client) send(ctx context.Context, b Blob, p Progress) (Sent, error) {
 				return sent, linkLost("continue after a break", lost)
 			}
 		}
-		broken = broken || lost != nil
+		mayVanish = true
 	}
 }
 

@@ -56,13 +56,12 @@ type Usage struct {
 }
 
 // The processes are found by the service's cgroup. Pods are not in it.
-const statusScript = `systemctl show -p MainPID -p NRestarts -p LoadState -p ExecMainStartTimestamp ` + unitName + `
-group=$(systemctl show -p ControlGroup --value ` + unitName + `)
-if [ -n "$group" ] && [ -r "/sys/fs/cgroup$group/cgroup.procs" ]; then
+const statusScript = `group=/sys/fs/cgroup/system.slice/` + unitName + `/cgroup.procs
+if [ -r "$group" ]; then
 	while read -r pid; do
 		read -r name <"/proc/$pid/comm" || continue
 		awk -v name="$name" '$1 == "Pss:" { print "pss=" $2 " " name }' "/proc/$pid/smaps_rollup"
-	done <"/sys/fs/cgroup$group/cgroup.procs"
+	done <"$group"
 fi
 set -f
 set -- $(df -B1 --output=used,avail /var/lib)
@@ -72,30 +71,22 @@ echo "disk=$3 $4"
 
 // Look returns the status of k3s, in one round trip.
 func Look(ctx context.Context, r host.Reader) (Status, error) {
-	script := managed.UnitScript(unitName) + statusScript +
-		apiScript("/api/v1/nodes", "/api/v1/pods?includeObject=None") + ":\n"
-	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", script, "sh"}, Root: true})
+	script := statusScript + apiScript("/api/v1/nodes", "/api/v1/pods?includeObject=None")
+	o, err := managed.Observe(ctx, r, managed.Look{Units: []string{unitName}, Script: script})
 	if err != nil {
 		return Status{}, fmt.Errorf("look at k3s: %w", err)
 	}
-	head, answers := cutAPI(out)
-	s := parseStatus(head)
+	head, answers := cutAPI(o.Out)
+	s := parseStatus(o.Units[unitName], head)
 	if len(answers) > 0 {
 		s.cluster(answers)
 	}
 	return s, nil
 }
 
-func parseStatus(head []byte) Status {
+func parseStatus(u managed.Unit, head []byte) Status {
 	m := pairs(head)
-	restarts, _ := strconv.Atoi(m["NRestarts"])
-	s := Status{
-		Installed: m["LoadState"] == "loaded", Unit: m["ActiveState"], PID: m["MainPID"], Restarts: restarts,
-	}
-	// As in "Sun 2026-11-22 21:26:43 UTC".
-	if t, err := time.Parse("Mon 2006-01-02 15:04:05 MST", m["ExecMainStartTimestamp"]); err == nil {
-		s.Since = t
-	}
+	s := Status{Installed: u.Loaded, Unit: u.State, PID: u.PID, Restarts: u.Restarts, Since: u.Started}
 	s.DiskUsed, s.DiskFree = twoNumbers(m["disk"])
 	s.Datastore, _ = twoNumbers(m["datastore"])
 	for line := range strings.Lines(string(head)) {

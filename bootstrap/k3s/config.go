@@ -21,8 +21,8 @@ func (c configuration) Observe(ctx context.Context, r host.Reader) (managed.Stat
 	if err != nil {
 		return nil, err
 	}
-	state, _, err := managed.Observe(ctx, r, files, "")
-	return state, err
+	o, err := managed.Observe(ctx, r, managed.Look{Files: files})
+	return o.Files, err
 }
 
 func (c configuration) Diff(s managed.State) ([]step.Change, error) {
@@ -58,8 +58,8 @@ func (u unit) Needs() []step.ID { return nil }
 func (u unit) Lane() step.Lane  { return step.LaneBox }
 
 func (u unit) Observe(ctx context.Context, r host.Reader) (unitState, error) {
-	files, out, err := managed.Observe(ctx, r, unitFiles(), managed.UnitScript(unitName))
-	return unitState{files, managed.ParseUnit(out)}, err
+	o, err := managed.Observe(ctx, r, managed.Look{Files: unitFiles(), Units: []string{unitName}})
+	return unitState{o.Files, o.Units[unitName]}, err
 }
 
 func (u unit) Diff(s unitState) ([]step.Change, error) {

@@ -4,16 +4,11 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 )
 
-const statusHead = `ActiveState=active
-UnitFileState=enabled
-NeedDaemonReload=no
-MainPID=812
-NRestarts=2
-LoadState=loaded
-ExecMainStartTimestamp=Sun 2026-11-22 21:26:43 UTC
-pss=510000 k3s-server
+const statusHead = `pss=510000 k3s-server
 pss=60000 containerd
 pss=7000 containerd-shim
 pss=8000 containerd-shim
@@ -39,7 +34,8 @@ func statusOutput() string {
 
 func TestStatusIsReadFromOneAnswer(t *testing.T) {
 	head, answers := cutAPI([]byte(statusOutput()))
-	s := parseStatus(head)
+	started := time.Date(2026, 11, 22, 21, 26, 43, 0, time.UTC)
+	s := parseStatus(managed.Unit{Loaded: true, PID: "812", Restarts: 2, Started: started}, head)
 	if len(answers) != 2 {
 		t.Fatalf("%d answers of the API", len(answers))
 	}
@@ -51,7 +47,7 @@ func TestStatusIsReadFromOneAnswer(t *testing.T) {
 	if s.Node != "oldpc" || !s.Ready || s.Version != "v1.36.4+k3s1" {
 		t.Errorf("%+v", s)
 	}
-	if !s.Since.Equal(time.Date(2026, 11, 22, 21, 26, 43, 0, time.UTC)) {
+	if !s.Since.Equal(started) {
 		t.Errorf("since %s", s.Since)
 	}
 	if len(s.Pods) != 1 || s.Pods[0] != (Pod{Name: "coredns-1", Ready: "1/1", Status: "Running", Restarts: "3 (1m ago)"}) {
@@ -79,11 +75,11 @@ func FuzzAnswers(f *testing.F) {
 	f.Add([]byte("\n-- api --\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"))
 	f.Fuzz(func(t *testing.T, out []byte) {
 		head, answers := cutAPI(out)
-		s := parseStatus(head)
+		s := parseStatus(managed.Unit{}, head)
 		if len(answers) > 0 {
 			s.cluster(answers)
 		}
-		state := parseServer(out, "want")
+		state := parseServer(managed.Observed{Out: out}, "want")
 		if state.api.node && len(answers) < 2 {
 			t.Error("a node is Ready without an answer about it")
 		}

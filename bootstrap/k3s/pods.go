@@ -58,13 +58,12 @@ func (s systemPods) Needs() []step.ID { return []step.ID{ServerID, ImagesID} }
 func (s systemPods) Lane() step.Lane  { return step.LaneBox }
 
 func (s systemPods) Observe(ctx context.Context, r host.Reader) (podsState, error) {
-	out, err := s.server.query(ctx, r, false)
+	seen, err := s.server.query(ctx, r, false)
 	if err != nil {
 		return podsState{}, err
 	}
-	head, answers := cutAPI(out)
-	m := pairs(head)
-	o := podsState{pid: m["MainPID"], upUnder: m["pods"]}
+	head, answers := cutAPI(seen.Out)
+	o := podsState{pid: seen.Units[unitName].PID, upUnder: pairs(head)["pods"]}
 	var t table
 	if len(answers) < 3 || answers[2].into(&t) != nil {
 		return o, nil

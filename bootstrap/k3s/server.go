@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,8 +28,6 @@ type server struct {
 type serverState struct {
 	want     string
 	unit     managed.Unit
-	pid      string
-	restarts int
 	// onDisk is what k3s would load now, running what it has loaded.
 	onDisk, running string
 	api             apiState
@@ -53,20 +50,20 @@ func (s server) Needs() []step.ID { return s.needs }
 func (s server) Lane() step.Lane  { return step.LaneBox }
 
 func (s server) script(journal bool) string {
-	script := managed.UnitScript(unitName, "MainPID", "NRestarts") + `[ -r ` + digestPath + ` ] && read -r d <` + digestPath + ` && echo "disk=$d"
+	script := `[ -r ` + digestPath + ` ] && read -r d <` + digestPath + ` && echo "disk=$d"
 [ -r ` + runDigestPath + ` ] && read -r d <` + runDigestPath + ` && echo "running=$d"
 [ -r ` + podsPidPath + ` ] && read -r d <` + podsPidPath + ` && echo "pods=$d"
 `
 	if journal {
 		script += "printf 'line=%s\\n' \"$(journalctl -q -n 1 -o cat -u " + unitName + ")\"\n"
 	}
-	return script + apiScript("/readyz?timeout=10s", "/api/v1/nodes/"+s.node, podsPath) + ":\n"
+	return script + apiScript("/readyz?timeout=10s", "/api/v1/nodes/"+s.node, podsPath)
 }
 
 // query is the same for the server and for its pods, so that a plan asks it
 // once: making a TLS connection takes the box longer than all the rest.
-func (s server) query(ctx context.Context, r host.Reader, journal bool) ([]byte, error) {
-	return r.Query(ctx, host.Command{Argv: []string{"sh", "-c", s.script(journal), "sh"}, Root: true})
+func (s server) query(ctx context.Context, r host.Reader, journal bool) (managed.Observed, error) {
+	return managed.Observe(ctx, r, managed.Look{Units: []string{unitName}, Script: s.script(journal)})
 }
 
 func (s server) Observe(ctx context.Context, r host.Reader) (serverState, error) {
@@ -82,19 +79,18 @@ func (s server) look(ctx context.Context, r host.Reader, journal bool) (serverSt
 	if err != nil {
 		return serverState{}, err
 	}
-	out, err := s.query(ctx, r, journal)
+	o, err := s.query(ctx, r, journal)
 	if err != nil {
 		return serverState{}, err
 	}
-	return parseServer(out, want), nil
+	return parseServer(o, want), nil
 }
 
-func parseServer(out []byte, want string) serverState {
-	head, answers := cutAPI(out)
+func parseServer(o managed.Observed, want string) serverState {
+	head, answers := cutAPI(o.Out)
 	m := pairs(head)
-	restarts, _ := strconv.Atoi(m["NRestarts"])
 	return serverState{
-		want: want, unit: managed.ParseUnit(head), pid: m["MainPID"], restarts: restarts,
+		want: want, unit: o.Units[unitName],
 		onDisk: m["disk"], running: m["running"], api: parseAPI(answers), line: string(redact([]byte(m["line"]))),
 	}
 }
@@ -265,7 +261,7 @@ func (f *follow) look(ctx context.Context) (serverState, error) {
 		return o, err
 	}
 	if f.first < 0 {
-		f.first = o.restarts
+		f.first = o.unit.Restarts
 	}
 	return o, nil
 }
@@ -275,7 +271,7 @@ func (f *follow) api(ctx context.Context) (wait.State, error) {
 	if err != nil {
 		return wait.State{}, err
 	}
-	n := o.restarts - f.first
+	n := o.unit.Restarts - f.first
 	if n >= hopelessRestarts && time.Since(f.start) < time.Duration(n)*hopelessRun {
 		f.fatal = fault.New(fault.WaitStalled, "mend what its last lines say (often a flag in the profile), then run the same command again",
 			"k3s ended %d times within %s", n, time.Since(f.start).Round(time.Second))

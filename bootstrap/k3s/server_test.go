@@ -68,6 +68,18 @@ func (s scripted) Query(_ context.Context, c host.Command) ([]byte, error) {
 	return []byte(s.answer(c)), nil
 }
 
+// QueryMany answers a look: what is said of the unit serves as the script's
+// answer too.
+func (s scripted) QueryMany(_ context.Context, cs []host.Command) ([]host.Answer, error) {
+	out := make([]host.Answer, len(cs))
+	for i, c := range cs {
+		if !strings.Contains(c.Argv[2], "sha256sum") {
+			out[i].Out = []byte(s.answer(c))
+		}
+	}
+	return out, nil
+}
+
 func (s scripted) Run(context.Context, host.Command) ([]byte, error) { return nil, nil }
 
 type oneFile struct{}
@@ -109,7 +121,7 @@ func seen(restarts int, line string, api ...string) string {
 	if err != nil {
 		panic(err)
 	}
-	out := fmt.Sprintf("ActiveState=active\nNRestarts=%d\nrunning=%s\nline=%s\n\n%s\n", restarts, want, line, apiSeparator)
+	out := fmt.Sprintf("Id=k3s.service\nActiveState=active\nNRestarts=%d\nrunning=%s\nline=%s\n\n%s\n", restarts, want, line, apiSeparator)
 	for _, body := range api {
 		status, body, _ := strings.Cut(body, " ")
 		out += fmt.Sprintf("HTTP/1.1 %s X\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)

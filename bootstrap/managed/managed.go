@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"strconv"
@@ -49,47 +50,79 @@ type Seen struct {
 // State is what was seen, by path.
 type State map[string]Seen
 
-// The two programs run once for all files; absent ones only make them fail,
-// which is no news.
-const observeScript = `stat -c 'mode %f %Y %n' -- "$@" 2>/dev/null
+// Look is what a step wants to know.
+type Look struct {
+	Files []File
+	// Units are names of systemd units, with their suffix.
+	Units []string
+	// Script is a fragment of shell that changes nothing and asks for the rest.
+	// It runs as root and prints what it has to say even where it fails.
+	Script string
+}
+
+// Observed is the answer to a Look.
+type Observed struct {
+	Files State
+	Units Units
+	// Out is what the script printed.
+	Out []byte
+}
+
+// filesScript looks at the files of all steps in two processes; absent ones
+// only make them fail, which is no news.
+const filesScript = `[ $# -gt 0 ] || exit 0
+stat -c 'mode %f %Y %n' -- "$@" 2>/dev/null
 sha256sum -- "$@" 2>/dev/null
-echo "-- more --"
+:
 `
 
-const separator = "-- more --\n"
+// Observe looks at everything in one round trip. What differs from what should
+// be is read in a second one, to be shown.
+func Observe(ctx context.Context, r host.Reader, l Look) (Observed, error) {
+	answers, err := r.QueryMany(ctx, []host.Command{
+		filesQuery(l.Files),
+		UnitsQuery(l.Units...),
+		{Argv: []string{"sh", "-c", l.Script + "\n:\n", "sh"}, Root: true},
+	})
+	if err != nil {
+		return Observed{}, err
+	}
+	if err := errors.Join(answers[0].Err, answers[1].Err, answers[2].Err); err != nil {
+		return Observed{}, err
+	}
+	files, err := parse(string(answers[0].Out))
+	if err != nil {
+		return Observed{}, err
+	}
+	if err := readDifferent(ctx, r, l.Files, files); err != nil {
+		return Observed{}, err
+	}
+	return Observed{Files: files, Units: ParseUnits(answers[1].Out), Out: answers[2].Out}, nil
+}
 
-// Observe looks at the files and runs more, a fragment of shell that changes
-// nothing, in the same query; rest is what the fragment printed. The fragment
-// runs as root and must print what it has to say even where it fails.
-func Observe(ctx context.Context, r host.Reader, files []File, more string) (State, []byte, error) {
-	argv := []string{"sh", "-c", observeScript + more + "\n:\n", "sh"}
+func filesQuery(files []File) host.Command {
+	c := host.Command{Argv: []string{"sh", "-c", filesScript, "sh"}, Root: true}
 	for _, f := range files {
-		argv = append(argv, f.Path)
+		c.Also = append(c.Also, f.Path)
 	}
-	out, err := r.Query(ctx, host.Command{Argv: argv, Root: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	head, rest, ok := strings.Cut(string(out), separator)
-	if !ok {
-		return nil, nil, fmt.Errorf("the box's answer is not whole")
-	}
-	state, err := parse(head)
-	if err != nil {
-		return nil, nil, err
-	}
+	return c
+}
+
+// readDifferent adds the contents that differ.
+func readDifferent(ctx context.Context, r host.Reader, files []File, state State) error {
 	for _, f := range files {
 		s := state[f.Path]
 		if !s.Present || s.SHA256 == "" || s.SHA256 == sum(f.Content) {
 			continue
 		}
 		// Only to show the difference, so the beginning is enough.
+		var err error
 		if s.Content, err = r.Query(ctx, host.Command{Argv: []string{"head", "-c", "65536", "--", f.Path}, Root: true}); err != nil {
-			return nil, nil, fmt.Errorf("read %s: %w", f.Path, err)
+			return fmt.Errorf("read %s: %w", f.Path, err)
 		}
 		state[f.Path] = s
 	}
-	return state, []byte(rest), nil
+	return nil
 }
 
 // parse reads the lines of stat ("mode 81a4 1795382289 /path") and of sha256sum

@@ -3,6 +3,7 @@ package managed
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
@@ -75,14 +76,18 @@ func FuzzParse(f *testing.F) {
 			t.Error("an error with a state")
 		}
 		Diff([]File{{Path: "/etc/x", Content: []byte(Marker)}}, state)
-		ParseUnit([]byte(in))
+		ParseUnits([]byte(in))
 	})
 }
 
 func TestUnit(t *testing.T) {
-	u := ParseUnit([]byte("ActiveState=activating\nUnitFileState=enabled\nNeedDaemonReload=yes\nnoise\n"))
-	if u.Active || !u.Enabled || !u.NeedsReload || u.State != "activating" {
-		t.Errorf("%+v", u)
+	units := ParseUnits([]byte("Id=x.service\nLoadState=loaded\nActiveState=activating\nUnitFileState=enabled\nNeedDaemonReload=yes\n" +
+		"MainPID=7\nNRestarts=2\nExecMainStartTimestamp=Sun 2026-11-22 21:26:43 UTC\nnoise\n\n" +
+		"Id=y.service\nLoadState=not-found\nActiveState=inactive\nNRestarts=\nActiveEnterTimestamp=n/a\n"))
+	x := Unit{Loaded: true, Enabled: true, NeedsReload: true, State: "activating", PID: "7", Restarts: 2,
+		Started: time.Date(2026, 11, 22, 21, 26, 43, 0, time.UTC)}
+	if y := (Unit{State: "inactive"}); len(units) != 2 || units["x.service"] != x || units["y.service"] != y {
+		t.Errorf("%+v", units)
 	}
 	for name, c := range map[string]struct {
 		unit    Unit

@@ -3,43 +3,83 @@ package managed
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
-// Unit is what systemd says about one unit.
+// Unit is what systemd says about one unit. One that systemd does not know is
+// neither loaded nor anything else.
 type Unit struct {
-	Active, Enabled bool
+	Loaded, Active, Enabled bool
 	// State is systemd's word, as in "activating".
 	State string
 	// NeedsReload says that the file on disk is not the one systemd has read.
 	NeedsReload bool
+	// PID is the main process, "0" if there is none, and Started its start.
+	PID     string
+	Started time.Time
+	// Restarts counts how often systemd started the unit again by itself.
+	Restarts int
+	// Entered is when the unit became active.
+	Entered time.Time
 }
 
-// UnitScript returns the fragment that asks for what ParseUnit reads, and for
-// more properties in the same call. Times are told in UTC.
-func UnitScript(name string, more ...string) string {
-	properties := append([]string{"ActiveState", "UnitFileState", "NeedDaemonReload"}, more...)
-	return "TZ=UTC LC_ALL=C systemctl show -p " + strings.Join(properties, ",") + " " + name + "\n"
+// Units is what systemd said, by the units' names.
+type Units map[string]Unit
+
+const unitsScript = `[ $# -gt 0 ] || exit 0
+TZ=UTC LC_ALL=C systemctl show -p Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,MainPID,NRestarts,ExecMainStartTimestamp,ActiveEnterTimestamp -- "$@"
+:
+`
+
+// UnitsQuery asks for what ParseUnits reads. Names have their suffix.
+func UnitsQuery(names ...string) host.Command {
+	return host.Command{Argv: []string{"sh", "-c", unitsScript, "sh"}, Also: names, Root: true}
 }
 
-// ParseUnit reads systemctl's key=value lines and passes over all others.
-func ParseUnit(out []byte) Unit {
-	var u Unit
-	for line := range strings.Lines(string(out)) {
-		k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
-		switch k {
-		case "ActiveState":
-			u.State, u.Active = v, v == "active"
-		case "UnitFileState":
-			u.Enabled = v == "enabled"
-		case "NeedDaemonReload":
-			u.NeedsReload = v == "yes"
+// ParseUnits reads systemctl's blocks of key=value lines.
+func ParseUnits(out []byte) Units {
+	units := Units{}
+	for block := range strings.SplitSeq(string(out), "\n\n") {
+		m := map[string]string{}
+		for line := range strings.Lines(block) {
+			k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
+			m[k] = v
+		}
+		if id := m["Id"]; id != "" {
+			units[id] = newUnit(m)
 		}
 	}
-	return u
+	return units
+}
+
+func newUnit(m map[string]string) Unit {
+	restarts, _ := strconv.Atoi(m["NRestarts"])
+	return Unit{
+		Loaded:      m["LoadState"] == "loaded",
+		Active:      m["ActiveState"] == "active",
+		Enabled:     m["UnitFileState"] == "enabled",
+		State:       m["ActiveState"],
+		NeedsReload: m["NeedDaemonReload"] == "yes",
+		PID:         m["MainPID"],
+		Restarts:    restarts,
+		Started:     stamp(m["ExecMainStartTimestamp"]),
+		Entered:     stamp(m["ActiveEnterTimestamp"]),
+	}
+}
+
+// stamp reads a time such as "Sun 2026-11-22 21:26:43 UTC"; what never
+// happened has none.
+func stamp(s string) time.Time {
+	t, err := time.Parse("Mon 2006-01-02 15:04:05 MST", s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 // Reload is the object of the change that has systemd read its files again.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
@@ -29,11 +30,8 @@ type clockState struct {
 // far less than what certificates notice.
 const tolerance = 5 * time.Second
 
-const clockScript = `export LC_ALL=C
-echo "now=$(date +%s)"
+const clockScript = `echo "now=$(date +%s)"
 [ -e /run/systemd/timesync/synchronized ] && echo "synchronized=yes"
-systemctl show -p Id,LoadState,ActiveState,UnitFileState systemd-timesyncd.service chrony.service ntp.service ntpsec.service openntpd.service
-:
 `
 
 func (clock) ID() step.ID      { return ClockID }
@@ -42,16 +40,17 @@ func (clock) Needs() []step.ID { return nil }
 func (clock) Lane() step.Lane  { return step.LaneBox }
 
 func (clock) Observe(ctx context.Context, r host.Reader) (clockState, error) {
+	services := []string{syncObject, "chrony.service", "ntp.service", "ntpsec.service", "openntpd.service"}
 	before := time.Now()
-	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", clockScript, "sh"}, Root: true})
+	o, err := managed.Observe(ctx, r, managed.Look{Units: services, Script: clockScript})
 	if err != nil {
 		return clockState{}, err
 	}
-	return parseClock(out, before, time.Now())
+	return newClockState(o, services, before, time.Now())
 }
 
-func parseClock(out []byte, before, after time.Time) (clockState, error) {
-	m := pairs(out)
+func newClockState(o managed.Observed, services []string, before, after time.Time) (clockState, error) {
+	m := pairs(o.Out)
 	now, err := strconv.ParseInt(m["now"], 10, 40)
 	if err != nil {
 		return clockState{}, fmt.Errorf("read the box's time: %w", err)
@@ -61,15 +60,14 @@ func parseClock(out []byte, before, after time.Time) (clockState, error) {
 	most, least := time.Unix(now+1, 0).Sub(before), time.Unix(now, 0).Sub(after)
 	s.clock.Skew, s.clock.Uncertainty = least+(most-least)/2, (most-least)/2
 	s.clock.Synchronized = m["synchronized"] == "yes"
-	for block := range strings.SplitSeq(string(out), "\n\n") {
-		u := pairs([]byte(block))
-		unit := strings.TrimSuffix(u["Id"], ".service")
-		if u["ActiveState"] == "active" {
-			s.clock.Service = unit
+	for _, name := range services {
+		u := o.Units[name]
+		if u.Active {
+			s.clock.Service = strings.TrimSuffix(name, ".service")
 		}
-		s.enabled = s.enabled || u["UnitFileState"] == "enabled"
-		s.available = s.available || unit == "systemd-timesyncd" && u["LoadState"] == "loaded"
+		s.enabled = s.enabled || u.Enabled
 	}
+	s.available = o.Units[syncObject].Loaded
 	return s, nil
 }
 

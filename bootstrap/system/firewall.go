@@ -103,12 +103,13 @@ func (f firewall) Needs() []step.ID { return nil }
 func (f firewall) Lane() step.Lane  { return step.LaneBox }
 
 func (f firewall) Observe(ctx context.Context, r host.Reader) (firewallState, error) {
-	files, out, err := managed.Observe(ctx, r, f.files,
-		managed.UnitScript(firewallUnit)+"nft list table inet "+firewallTable+" 2>/dev/null")
+	o, err := managed.Observe(ctx, r, managed.Look{
+		Files: f.files, Units: []string{firewallUnit}, Script: "nft list table inet " + firewallTable + " 2>/dev/null",
+	})
 	if err != nil {
 		return firewallState{}, err
 	}
-	return firewallState{files, managed.ParseUnit(out), string(out)}, nil
+	return firewallState{o.Files, o.Units[firewallUnit], string(o.Out)}, nil
 }
 
 func (f firewall) Diff(s firewallState) ([]step.Change, error) {

@@ -36,19 +36,17 @@ func (j journald) Needs() []step.ID { return []step.ID{ClockID} }
 func (j journald) Lane() step.Lane  { return step.LaneBox }
 
 func (j journald) Observe(ctx context.Context, r host.Reader) (journaldState, error) {
-	files, out, err := managed.Observe(ctx, r, j.files, managed.UnitScript(journaldUnit, "ActiveEnterTimestamp"))
+	o, err := managed.Observe(ctx, r, managed.Look{Files: j.files, Units: []string{journaldUnit}})
 	if err != nil {
 		return journaldState{}, err
 	}
-	return journaldState{files, older(pairs(out)["ActiveEnterTimestamp"], files[journaldPath])}, nil
+	return journaldState{o.Files, older(o.Units[journaldUnit].Entered, o.Files[journaldPath])}, nil
 }
 
 // older reports whether the service was started before the file was written,
-// as when a run died in between. started is as in
-// "Sun 2026-11-22 21:26:43 UTC".
-func older(started string, file managed.Seen) bool {
-	t, err := time.Parse("Mon 2006-01-02 15:04:05 MST", started)
-	return err == nil && file.Present && file.Modified > t.Unix()
+// as when a run died in between.
+func older(started time.Time, file managed.Seen) bool {
+	return !started.IsZero() && file.Present && file.Modified > started.Unix()
 }
 
 func (j journald) Diff(s journaldState) ([]step.Change, error) {

@@ -47,12 +47,12 @@ func (m modules) Observe(ctx context.Context, r host.Reader) (modulesState, erro
 	script := "for m in " + strings.Join(m.names, " ") + `; do
 	[ -d "/sys/module/$m" ] && echo "$m"
 done`
-	files, out, err := managed.Observe(ctx, r, m.files, script)
+	o, err := managed.Observe(ctx, r, managed.Look{Files: m.files, Script: script})
 	if err != nil {
 		return modulesState{}, err
 	}
-	s := modulesState{files: files, loaded: map[string]bool{}}
-	for _, name := range strings.Fields(string(out)) {
+	s := modulesState{files: o.Files, loaded: map[string]bool{}}
+	for _, name := range strings.Fields(string(o.Out)) {
 		s.loaded[name] = true
 	}
 	return s, nil

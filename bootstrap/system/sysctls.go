@@ -45,17 +45,17 @@ func (s sysctls) Observe(ctx context.Context, r host.Reader) (sysctlsState, erro
 		// the answer and only spoils the exit status.
 		script = "sysctl -e " + strings.Join(s.keys(), " ") + " 2>/dev/null"
 	}
-	files, out, err := managed.Observe(ctx, r, s.files, script)
+	o, err := managed.Observe(ctx, r, managed.Look{Files: s.files, Script: script})
 	if err != nil {
 		return sysctlsState{}, err
 	}
 	live := map[string]string{}
-	for line := range strings.Lines(string(out)) {
+	for line := range strings.Lines(string(o.Out)) {
 		if k, v, ok := strings.Cut(line, " = "); ok {
 			live[k] = words(v)
 		}
 	}
-	return sysctlsState{files, live}, nil
+	return sysctlsState{o.Files, live}, nil
 }
 
 // words makes tabs and spaces alike, as the kernel separates values by tabs.

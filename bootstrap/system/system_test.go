@@ -63,7 +63,10 @@ func TestClockIsBracketed(t *testing.T) {
 	base := time.Unix(1795382289, 0)
 	for _, off := range []time.Duration{0, 90 * time.Second, -24 * time.Hour} {
 		read := base.Add(300 * time.Millisecond).Add(off).Unix()
-		s, err := parseClock(fmt.Appendf(nil, "now=%d\nId=systemd-timesyncd.service\nLoadState=loaded\nActiveState=inactive\n\nId=chrony.service\nLoadState=loaded\nActiveState=active\n", read), base, base.Add(600*time.Millisecond))
+		o := managed.Observed{Out: fmt.Appendf(nil, "now=%d\n", read), Units: managed.Units{
+			syncObject: {Loaded: true}, "chrony.service": {Loaded: true, Active: true},
+		}}
+		s, err := newClockState(o, []string{syncObject, "chrony.service"}, base, base.Add(600*time.Millisecond))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +77,7 @@ func TestClockIsBracketed(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	if _, err := parseClock([]byte("now=soon\n"), base, base); err == nil {
+	if _, err := newClockState(managed.Observed{Out: []byte("now=soon\n")}, nil, base, base); err == nil {
 		t.Error("accepted a time that is none")
 	}
 }
@@ -142,18 +145,17 @@ func TestJournaldDiff(t *testing.T) {
 }
 
 func TestJournalIsOlderThanItsFile(t *testing.T) {
-	const started = "Sun 2026-11-22 21:26:43 UTC"
-	at := time.Date(2026, 11, 22, 21, 26, 43, 0, time.UTC).Unix()
+	started := time.Date(2026, 11, 22, 21, 26, 43, 0, time.UTC)
+	at := started.Unix()
 	for name, c := range map[string]struct {
-		started string
+		started time.Time
 		file    managed.Seen
 		want    bool
 	}{
 		"written before":  {started, managed.Seen{Present: true, Modified: at - 1}, false},
 		"written after":   {started, managed.Seen{Present: true, Modified: at + 1}, true},
 		"absent":          {started, managed.Seen{}, false},
-		"never started":   {"", managed.Seen{Present: true, Modified: at}, false},
-		"no time at all":  {"n/a", managed.Seen{Present: true, Modified: at}, false},
+		"never started":   {time.Time{}, managed.Seen{Present: true, Modified: at}, false},
 		"the same second": {started, managed.Seen{Present: true, Modified: at}, false},
 	} {
 		if got := older(c.started, c.file); got != c.want {
@@ -245,7 +247,7 @@ func FuzzParseClock(f *testing.F) {
 	f.Add([]byte("now=1795382289\nsynchronized=yes\n"))
 	f.Fuzz(func(t *testing.T, out []byte) {
 		base := time.Unix(1795382289, 0)
-		s, err := parseClock(out, base, base.Add(time.Second))
+		s, err := newClockState(managed.Observed{Out: out}, nil, base, base.Add(time.Second))
 		if err == nil && s.clock.Uncertainty < 0 {
 			t.Errorf("uncertainty %s", s.clock.Uncertainty)
 		}

@@ -75,12 +75,12 @@ func (z zram) Needs() []step.ID { return nil }
 func (z zram) Lane() step.Lane  { return step.LaneBox }
 
 func (z zram) Observe(ctx context.Context, r host.Reader) (zramState, error) {
-	files, out, err := managed.Observe(ctx, r, z.files, zramScript+managed.UnitScript(zramUnit))
+	o, err := managed.Observe(ctx, r, managed.Look{Files: z.files, Units: []string{zramUnit}, Script: zramScript})
 	if err != nil {
 		return zramState{}, err
 	}
-	m := pairs(out)
-	return zramState{files, managed.ParseUnit(out), m["started"], m["swap"] == "yes"}, nil
+	m := pairs(o.Out)
+	return zramState{o.Files, o.Units[zramUnit], m["started"], m["swap"] == "yes"}, nil
 }
 
 func (z zram) Diff(s zramState) ([]step.Change, error) {
