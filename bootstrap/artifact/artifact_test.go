@@ -198,8 +198,14 @@ func TestAServerThatStaysBrokenEndsTheDownload(t *testing.T) {
 		http.Error(w, "broken", http.StatusInternalServerError)
 		return true
 	}
-	_, err := bring(t, open(t, m.options(t)), release)
+	var told []string
+	o := m.options(t)
+	o.Tell = func(text string) { told = append(told, text) }
+	_, err := bring(t, open(t, o), release)
 	wantCode(t, err, fault.FetchFailed, "500", "nothing has come for 1s")
+	if len(told) != 1 || !strings.Contains(told[0], "500") || !strings.HasSuffix(told[0], "trying again for 1s") {
+		t.Errorf("meanwhile the user was told %q", told)
+	}
 	if n := len(m.ranges()); n < 3 {
 		t.Errorf("only %d attempts", n)
 	}

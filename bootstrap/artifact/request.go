@@ -72,7 +72,10 @@ func (s *Store) persist(ctx context.Context, at string, try func() (moved bool, 
 		if time.Since(last)+pause >= s.patience.stall {
 			return fetchError(at, fmt.Errorf("nothing has come for %s: %w", s.patience.stall, err))
 		}
-		n++
+		if n++; n == 2 && s.opts.Tell != nil {
+			// The first failure passes by itself too often to be news.
+			s.opts.Tell(fmt.Sprintf("fetch %s: %v; trying again for %s", at, err, s.patience.stall))
+		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("fetch %s: %w", at, context.Cause(ctx))

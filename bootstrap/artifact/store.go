@@ -33,6 +33,9 @@ type Options struct {
 	// Stall ends a download when no byte has come for so long, over all
 	// attempts; 0 is two minutes.
 	Stall time.Duration
+	// Tell is told in a sentence why a request is tried again; nil for nobody.
+	// Several goroutines may call it.
+	Tell func(text string)
 }
 
 // Store resolves and fetches artifacts. It is safe for use by several

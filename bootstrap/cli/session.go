@@ -60,7 +60,7 @@ func (a *app) open(ctx context.Context, f hostFlags) (*session, error) {
 		AgentSocket:  a.env.Getenv("SSH_AUTH_SOCK"),
 		SSHPassword:  secrets.NewValue(a.env.Getenv("SSG_SSH_PASSWORD")),
 		SudoPassword: secrets.NewValue(a.env.Getenv("SSG_SUDO_PASSWORD")),
-		Events:       func(text string) { report.News(a.report().Event, a.env.Now, text) },
+		Events:       a.news,
 	})
 	end(err)
 	if err != nil {
@@ -73,6 +73,9 @@ func (a *app) open(ctx context.Context, f hostFlags) (*session, error) {
 func (a *app) task(id step.ID, title string) (note func(string), end func(error)) {
 	return report.Task(a.report().Event, a.env.Now, id, title)
 }
+
+// news is what happens on the way and belongs to no step.
+func (a *app) news(text string) { report.News(a.report().Event, a.env.Now, text) }
 
 func (s *session) close() { _ = s.client.Close() }
 
@@ -100,6 +103,7 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 		LockPath:   s.a.lockPath(s.cfg),
 		K3sMirror:  s.spec.Mirrors.K3s,
 		UpdateLock: f.updateLock,
+		Tell:       s.a.news,
 	})
 	if err != nil {
 		return fmt.Errorf("open the artifact store: %w", err)

@@ -36,8 +36,12 @@ func isTimeout(err error) bool {
 func (d *dialer) explain(t Target, l *login, k *keyCheck, err error) error {
 	var known *fault.Error
 	var other otherKeyError
-	if errors.As(err, &other) || errors.As(err, &known) {
+	if errors.As(err, &other) {
 		return err
+	}
+	// Without the library's "ssh: handshake failed" around it.
+	if errors.As(err, &known) {
+		return known
 	}
 	if noCommonKey(err) && len(k.db.HostKeyAlgorithms(t.keyAddress())) > 0 {
 		return &fault.Error{

@@ -18,8 +18,8 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 )
 
-// chunkSize is the length of the pieces whose hashes are compared, and of what
-// is flushed to the disk at a time: what a power cut can cost.
+// chunkSize is the length of the pieces whose hashes are compared: of a piece
+// that a power cut tore, everything is sent again.
 const chunkSize = 4 << 20
 
 // uploads is where the parts of unfinished files wait for the next run.

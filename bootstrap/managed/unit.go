@@ -31,7 +31,15 @@ type Unit struct {
 // Units is what systemd said, by the units' names.
 type Units map[string]Unit
 
-const unitsScript = `[ $# -gt 0 ] || exit 0
+// unitsScript leaves out what has no file: systemd takes an old CPU 30 ms to
+// find that it does not know a name, which a look at the folders tells sooner.
+const unitsScript = `for u; do
+	shift
+	for d in /etc /run /usr/local/lib /usr/lib /lib; do
+		if [ -e "$d/systemd/system/$u" ]; then set -- "$@" "$u"; break; fi
+	done
+done
+[ $# -gt 0 ] || exit 0
 TZ=UTC LC_ALL=C systemctl show -p Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,MainPID,NRestarts,ExecMainStartTimestamp,ActiveEnterTimestamp -- "$@"
 :
 `

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -31,6 +32,7 @@ func TestCore(t *testing.T) {
 		{"install again changes nothing", installAgainChangesNothing},
 		{"the API refuses the LAN", theAPIRefusesTheLAN},
 		{"a comment restarts nothing, a flag restarts once", onlyFlagsRestart},
+		{"idle memory is clearly lower", idleMemoryIsLower},
 		{"a slow link is used to the full", aSlowLinkIsUsedToTheFull},
 		{"a large file needs little memory", aLargeFileNeedsLittleMemory},
 		{"uninstall leaves nothing of ours", uninstallLeavesNothing},
@@ -130,13 +132,24 @@ func installAgainChangesNothing(t *testing.T, b *box, f *figures) {
 	if bytes >= 100_000 {
 		t.Errorf("the second run moved %d bytes, want under 100 kB", bytes)
 	}
-	plain := b.ssh(t, "true")
-	ratio := r.took.Seconds() / plain.Seconds()
-	// Both depend on how busy the workstation is, so the goal is printed beside
-	// the figure and not enforced here.
-	f.add(t, "install again", "%s, %.1f kB over the link; `ssh %s true` takes %s: %.1f times as long (goal: under 6)",
-		seconds(r.took), float64(bytes)/1e3, hostName, seconds(plain), ratio)
 	b.client.must(t, "plan", "--host", hostName, "--exit-code")
+
+	// Both depend on how busy the workstation is, so they are measured in turn,
+	// and the goal is printed beside the figure and not enforced here.
+	var again, plain []time.Duration
+	for range 5 {
+		begin := time.Now()
+		b.plainSSH(t, "true")
+		plain = append(plain, time.Since(begin))
+		again = append(again, b.client.must(t, "install", "--host", hostName).took)
+	}
+	f.add(t, "install again", "%s, %.1f kB over the link; `ssh %s true` takes %s: %.1f times as long (medians of 5; goal: under 6)",
+		seconds(median(again)), float64(bytes)/1e3, hostName, seconds(median(plain)), median(again).Seconds()/median(plain).Seconds())
+}
+
+func median(d []time.Duration) time.Duration {
+	d = slices.Sorted(slices.Values(d))
+	return d[len(d)/2]
 }
 
 // lanProbe asks for the API from a network namespace on the box that sees only
@@ -213,20 +226,6 @@ func (b *box) k3sStarts(t *testing.T) int {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// ssh measures the plain client as the user would type it.
-func (b *box) ssh(t *testing.T, command string) time.Duration {
-	t.Helper()
-	var best time.Duration
-	for range 3 {
-		begin := time.Now()
-		b.plainSSH(t, command)
-		if took := time.Since(begin); best == 0 || took < best {
-			best = took
-		}
-	}
-	return best
 }
 
 func aSlowLinkIsUsedToTheFull(t *testing.T, b *box, f *figures) {

@@ -101,11 +101,8 @@ k3s:
   containerdGoGC: null
 `
 
-// TestMemory holds the reference against k3s's defaults, both in one run.
-func TestMemory(t *testing.T) {
-	b := newBox(t)
-	f := &figures{}
-	t.Cleanup(func() { f.print(t) })
+// idleMemoryIsLower holds the reference against k3s's defaults, both in one run.
+func idleMemoryIsLower(t *testing.T, b *box, f *figures) {
 	defaults := b.idle(t, ownProfile(t, b.client, "defaults", k3sDefaults))
 	reference := b.idle(t, "core2duo-4gb")
 	share := float64(reference.total()) / float64(defaults.total())

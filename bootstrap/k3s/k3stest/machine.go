@@ -48,8 +48,9 @@ func Debian(box *hosttest.Box) *Machine {
 	} {
 		box.Command(name, model)
 	}
-	box.Systemd.Define("systemd-timesyncd", nil)
-	box.Systemd.Define("systemd-journald", nil)
+	for _, name := range []string{"systemd-timesyncd", "systemd-journald"} {
+		box.WriteFile("/usr/lib/systemd/system/"+name+".service", "[Service]\n", 0o644)
+	}
 	box.Exec("systemctl enable --now systemd-timesyncd systemd-journald")
 	box.Systemd.Define("ssg-bootstrap-firewall", m.startFirewall)
 	box.Systemd.Define("ssg-bootstrap-zram", m.startZram)
