@@ -13,9 +13,9 @@ type Profile struct {
 	// Description says in one sentence which hardware is meant.
 	Description string `yaml:"description,omitempty" json:"description,omitempty" jsonschema_description:"Which hardware is meant, in one sentence."`
 	// Extends names a built-in profile, or the path of one relative to this
-	// file. Maps are merged key by key (null takes a key out), lists and
+	// file. Maps are merged key by key (null takes a key, or a whole map, out), lists and
 	// single values are replaced.
-	Extends    string       `yaml:"extends,omitempty" json:"extends,omitempty" jsonschema_description:"A built-in profile, or a path relative to this file. Maps are merged (null takes a key out); lists and single values are replaced."`
+	Extends    string       `yaml:"extends,omitempty" json:"extends,omitempty" jsonschema_description:"A built-in profile, or a path relative to this file. Maps are merged (null takes a key, or a whole map, out); lists and single values are replaced."`
 	For        For          `yaml:"for,omitempty" json:"for,omitzero" jsonschema_description:"The hardware for which auto chooses this profile."`
 	K3s        K3s          `yaml:"k3s" json:"k3s,omitzero" jsonschema_description:"The cluster's version, flags and memory limits."`
 	System     System       `yaml:"system,omitempty" json:"system,omitzero" jsonschema_description:"What is set on the operating system."`

@@ -106,6 +106,12 @@ func TestAProfileOfTheUserExtendsAnotherByPath(t *testing.T) {
 	if p.Name != "mine" || p.K3s.Version != "stable" || p.Waits.JobStall.Std() != 90*time.Minute || p.System.Zram.Percent != 50 {
 		t.Errorf("%+v", p)
 	}
+
+	// A null takes a whole map out; a section of comments says nothing.
+	p = load(t, write("bare.yaml", "name: bare\nextends: core2duo-4gb\nk3s:\n  apiServerArgs: null\n  goGC: \"\"\n  config:\n    # nothing\n"))
+	if len(p.K3s.APIServerArgs) != 0 || p.K3s.GoGC != "" || len(p.K3s.Config) == 0 || len(p.K3s.ControllerManagerArgs) == 0 {
+		t.Errorf("%+v", p.K3s)
+	}
 }
 
 func TestUnitsReadWhatTheyWrite(t *testing.T) {

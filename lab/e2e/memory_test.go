@@ -95,10 +95,10 @@ k3s:
   controllerManagerArgs: null
   config: null
   kubelet: null
-  goMemLimit: null
-  goGC: null
-  containerdGoMemLimit: null
-  containerdGoGC: null
+  goMemLimit: ""
+  goGC: ""
+  containerdGoMemLimit: ""
+  containerdGoGC: ""
 `
 
 // idleMemoryIsLower holds the reference against k3s's defaults, both in one run.

@@ -146,10 +146,13 @@ func (d *Document) structure(n ast.Node, v reflect.Value, path []string) {
 		}
 		at := append(slices.Clone(path), e.key)
 		d.positions[joined(at)] = e.pos
-		if _, empty := e.value.(*ast.NullNode); !empty {
+		switch null, empty := e.value.(*ast.NullNode); {
+		case !empty:
 			d.value(e.value, field, at)
-		} else if !isSection(field) {
+		case !isSection(field):
 			d.refuse(e.pos, "%s has no value", e.key)
+		case null.Token.Type != token.ImplicitNullType && field.Kind() != reflect.Struct:
+			field.SetZero() // a null that is written out takes out what was inherited
 		}
 	}
 }
