@@ -32,6 +32,10 @@ fuzz: ## fuzz every parser that reads what a box or a user wrote, FUZZTIME each 
 	  go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(or $(FUZZTIME),20s) -fuzzminimizetime 1x "$$package" || exit 1; \
 	done
 
+.PHONY: golden
+golden: ## write anew what the tests expect; read the diff
+	UPDATE_GOLDEN=1 go test -count=1 -run 'Rendered|Mistake|Documented|Scripts|Golden' ./bootstrap/... ./profiles/... ./cmd/...
+
 .PHONY: generate
 generate: ## rewrite the JSON schemas in docs/schema
 	go generate ./bootstrap/spec

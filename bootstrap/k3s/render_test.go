@@ -1,14 +1,13 @@
 package k3s
 
 import (
-	"os"
-	"path"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/goldentest"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 	"github.com/omkar619-dev/ssg-bootstrap/profiles"
@@ -23,8 +22,7 @@ func specFor(t *testing.T, profile string) spec.Spec {
 	return spec.Spec{HostName: "oldpc", NodeName: "oldpc", Profile: p, TLSSANs: []string{"oldpc.lan", "192.168.1.20", "oldpc.lan"}}
 }
 
-// TestRenderedFiles compares every file of every profile with testdata; set
-// SSG_UPDATE_GOLDEN to write it anew.
+// TestRenderedFiles compares every file of every profile with testdata.
 func TestRenderedFiles(t *testing.T) {
 	for _, profile := range profiles.List() {
 		t.Run(profile.Name, func(t *testing.T) {
@@ -33,32 +31,13 @@ func TestRenderedFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, f := range append(files, unitFiles()...) {
-				golden := filepath.Join("testdata", profile.Name, strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", "_"))
-				if os.Getenv("SSG_UPDATE_GOLDEN") != "" {
-					write(t, golden, f.Content)
-				}
-				want, err := os.ReadFile(golden)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if string(want) != string(f.Content) {
-					t.Errorf("%s differs from %s:\n%s", f.Path, golden, f.Content)
-				}
+				name := strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", "_")
+				goldentest.Equal(t, filepath.Join("testdata", profile.Name, name), string(f.Content))
 				if !strings.Contains(string(f.Content), managed.Marker) {
 					t.Errorf("%s does not say whose it is", f.Path)
 				}
 			}
 		})
-	}
-}
-
-func write(t *testing.T, name string, content []byte) {
-	t.Helper()
-	if err := os.MkdirAll(path.Dir(name), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, content, 0o644); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -26,8 +26,8 @@ type server struct {
 }
 
 type serverState struct {
-	want     string
-	unit     managed.Unit
+	want string
+	unit managed.Unit
 	// onDisk is what k3s would load now, running what it has loaded.
 	onDisk, running string
 	api             apiState

@@ -4,13 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/goldentest"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
@@ -199,8 +199,7 @@ func TestFirewallSaysNothingOfOtherPorts(t *testing.T) {
 	}
 }
 
-// TestRenderedFiles compares every file with testdata; set SSG_UPDATE_GOLDEN
-// to write it anew.
+// TestRenderedFiles compares every file with testdata.
 func TestRenderedFiles(t *testing.T) {
 	p, err := profiles.Load("core2duo-4gb")
 	if err != nil {
@@ -214,19 +213,7 @@ func TestRenderedFiles(t *testing.T) {
 	files = append(files, newJournald(s.Journald).files...)
 	files = append(files, newFirewall().files...)
 	for _, f := range files {
-		golden := filepath.Join("testdata", strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", "_"))
-		if os.Getenv("SSG_UPDATE_GOLDEN") != "" {
-			if err := os.WriteFile(golden, f.Content, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(golden)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if string(want) != string(f.Content) {
-			t.Errorf("%s differs from %s:\n%s", f.Path, golden, f.Content)
-		}
+		goldentest.Equal(t, filepath.Join("testdata", strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", "_")), string(f.Content))
 	}
 }
 
