@@ -10,6 +10,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
 )
 
@@ -25,9 +26,10 @@ func newCmdDoctor(a *app) *cobra.Command {
 		Use:   "doctor",
 		Short: "Examine the box: what it is, what it lacks, how fast link and disk are",
 		Long: `Examine the box: CPU, memory, disk, kernel, clock, network, ports and firewall,
-each with a grade and, where something is to be done, its remedy. The speed of
-the link is measured, and that of the disk with a small probe file which is
-removed again. Exits with status 5 when install would refuse the box.`,
+each with a grade and, where something is to be done, its remedy. What install
+brought is read for damage. The speed of the link is measured, and that of the
+disk with a small probe file which is removed again. Exits with status 5 when
+install would refuse the box.`,
 		Example: "  ssg-bootstrap doctor --host oldpc\n  ssg-bootstrap doctor --host oldpc -o json",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return doctorRun(cmd.Context(), a, o) },
@@ -72,7 +74,11 @@ func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
 			return err
 		}
 	}
-	findings := s.check(m)
+	audit, err := s.audit(ctx)
+	if err != nil {
+		return err
+	}
+	findings := append(s.check(m), audit...)
 	data := DoctorData{
 		Host: s.name, Profile: s.spec.Profile.Name, ProfileWhy: s.spec.ProfileWhy,
 		Facts: s.facts, Link: m.Link, Disk: m.Disk, Findings: findings,
@@ -82,6 +88,14 @@ func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
 		writeFindings(w, findings, a.width())
 	})
 	return refusal(facts.Refused(findings))
+}
+
+// audit reads the large files on the box, which takes an old disk seconds.
+func (s *session) audit(ctx context.Context) ([]facts.Finding, error) {
+	_, end := s.a.task("k3s-files", "read k3s's files for damage")
+	found, err := k3s.Audit(ctx, s.client)
+	end(err)
+	return found, err
 }
 
 // writable keeps the probe off a disk where it could only fail.

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host/hosttest"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s/k3stest"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
@@ -172,6 +174,50 @@ func TestDamagedProgramIsSentAgain(t *testing.T) {
 		t.Errorf("k3s was started %d times for a file that it had loaded before it was damaged", starts)
 	}
 	if b.machine.ReadFile("/usr/local/bin/k3s") != good {
+		t.Error("the program is still damaged")
+	}
+}
+
+func TestABitThatFlippedIsFoundAndMended(t *testing.T) {
+	const program = "/usr/local/bin/k3s"
+	b := newBench(t)
+	audit := func() string {
+		t.Helper()
+		found, err := k3s.Audit(t.Context(), host.ReadOnly(b.machine.Connect(t)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var grades []string
+		for _, f := range found {
+			grades = append(grades, string(f.Grade))
+		}
+		return strings.Join(grades, " ")
+	}
+	if got := audit(); got != "" {
+		t.Errorf("without k3s: %s", got)
+	}
+	b.install()
+	if got := audit(); got != "ok ok" {
+		t.Errorf("after an install: %s", got)
+	}
+	good := b.machine.ReadFile(program)
+	info, err := os.Stat(b.machine.Path(program))
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.machine.WriteFile(program, strings.Replace(good, "x", "y", 1), 0o755)
+	if err := os.Chtimes(b.machine.Path(program), info.ModTime(), info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	if left := b.plan(); !left.Empty() {
+		t.Fatalf("a plan finds it as well, so this test proves little:\n%s", describe(left))
+	}
+	if got := audit(); got != "warn ok" {
+		t.Errorf("with a flipped bit: %s", got)
+	}
+	b.machine.Exec("touch " + program)
+	b.install()
+	if b.machine.ReadFile(program) != good {
 		t.Error("the program is still damaged")
 	}
 }
