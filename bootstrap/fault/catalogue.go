@@ -39,6 +39,15 @@ const (
 	DigestMismatch Code = "digest-mismatch"
 	LockMismatch   Code = "lock-mismatch"
 	UnknownVersion Code = "unknown-version"
+
+	// The application's release.
+	SecretsUnreadable    Code = "secrets-unreadable"
+	SecretsDiffer        Code = "secrets-differ"
+	ClusterUnreachable   Code = "cluster-unreachable"
+	NamespaceTerminating Code = "namespace-terminating"
+	ReleaseFailed        Code = "release-failed"
+	SmokeFailed          Code = "smoke-failed"
+	RotationFailed       Code = "rotation-failed"
 )
 
 // Entry documents one code.
@@ -95,9 +104,17 @@ func catalogue() map[Code]Entry {
 		NotInstalled:      {Exit: ExitFailed, Means: "k3s is not installed on the box.", Next: "`ssg-bootstrap install --host HOST`"},
 		KubeconfigInvalid: {Exit: ExitUsage, Means: "The kubeconfig file to merge into cannot be read; it was left as it is.", Next: "mend it, or name another with --kubeconfig"},
 
-		FetchFailed:    {Exit: ExitFailed, Means: "An artifact could not be downloaded to this computer.", Next: again},
-		DigestMismatch: {Exit: ExitFailed, Means: "What was downloaded is not what its release says; it was thrown away.", Next: "run it again; if it persists, the mirror is damaged or tampered with: try another"},
-		LockMismatch:   {Exit: ExitFailed, Means: "An artifact differs from the one pinned in ssg-bootstrap.lock.", Next: "find out why the release changed; only then `--update-lock`"},
+		FetchFailed:          {Exit: ExitFailed, Means: "An artifact could not be downloaded to this computer.", Next: again},
+		DigestMismatch:       {Exit: ExitFailed, Means: "What was downloaded is not what its release says; it was thrown away.", Next: "run it again; if it persists, the mirror is damaged or tampered with: try another"},
+		LockMismatch:         {Exit: ExitFailed, Means: "An artifact differs from the one pinned in ssg-bootstrap.lock.", Next: "find out why the release changed; only then `--update-lock`"},
+		SecretsUnreadable:    {Exit: ExitFailed, Means: "The secrets kept on this computer cannot be opened; they were left as they are.", Next: "bring back the age identity that they were encrypted for"},
+		SecretsDiffer:        {Exit: ExitFailed, Means: "The secrets file and the secrets in use are not the same.", Next: "change a secret that is in use with `ssg-bootstrap rotate`"},
+		ClusterUnreachable:   {Exit: ExitFailed, Means: "The cluster's API does not answer or refuses us.", Next: "see whether `kubectl get nodes` works there, then run the same command again"},
+		NamespaceTerminating: {Exit: ExitFailed, Means: "The release's namespace is being deleted; nothing can be made in it.", Next: "wait until it is gone, then run the same command again"},
+		ReleaseFailed:        {Exit: ExitFailed, Means: "The release did not come up; what served before was put back.", Next: "read the last words of the pod above, then run the same command again"},
+		SmokeFailed:          {Exit: ExitFailed, Means: "All pods are Ready, but the application does not work.", Next: "read what the test saw above; `kubectl -n studentsystemgo logs deploy/ssg-studentsystemgo` says more"},
+		RotationFailed:       {Exit: ExitFailed, Means: "A rotation stopped between two stages; old and new secrets both work until it is finished.", Next: "run the same command again; it goes on where it stopped"},
+
 		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the k3s version in the profile, or the mirror's address"},
 	}
 }
