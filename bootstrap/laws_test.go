@@ -77,6 +77,7 @@ func TestForeignPackagesStayWhereTheyBelong(t *testing.T) {
 		{"golang.org/x/crypto/ssh", []string{"bootstrap/host", "bootstrap/host/hosttest"}},
 		{"github.com/skeema/knownhosts", []string{"bootstrap/host", "bootstrap/host/hosttest"}},
 		{"github.com/pterm/pterm", []string{"bootstrap/report"}},
+		{"github.com/google/go-containerregistry", []string{"bootstrap/images", "bootstrap/images/imagestest"}},
 		{"k8s.io/", []string{"bootstrap/k3s", "bootstrap/cli/kubeconfig"}},
 		{"github.com/spf13/cobra", []string{"bootstrap/cli"}},
 		{"github.com/spf13/pflag", []string{"bootstrap/cli"}},

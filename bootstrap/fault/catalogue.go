@@ -40,6 +40,11 @@ const (
 	LockMismatch   Code = "lock-mismatch"
 	UnknownVersion Code = "unknown-version"
 
+	// Images.
+	ImageUnknown    Code = "image-unknown"
+	ImageUnsuitable Code = "image-unsuitable"
+	RegistryRefused Code = "registry-refused"
+
 	// The application's release.
 	SecretsUnreadable    Code = "secrets-unreadable"
 	SecretsDiffer        Code = "secrets-differ"
@@ -116,5 +121,9 @@ func catalogue() map[Code]Entry {
 		RotationFailed:       {Exit: ExitFailed, Means: "A rotation stopped between two stages; old and new secrets both work until it is finished.", Next: "run the same command again; it goes on where it stopped"},
 
 		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the k3s version in the profile, or the mirror's address"},
+
+		ImageUnknown:    {Exit: ExitUsage, Means: "The registry, folder or archive has no such image.", Next: "check the image's name and tag"},
+		ImageUnsuitable: {Exit: ExitPreflight, Means: "The box cannot run the image: it is for another or a newer processor, or no image at all. Nothing was sent.", Next: "use an image for linux/amd64 that is made of Debian, Ubuntu or Alpine"},
+		RegistryRefused: {Exit: ExitFailed, Means: "The registry does not let this computer read the image, or hides that there is none.", Next: "check the name; if the image is private, `docker login` on this computer"},
 	}
 }
