@@ -3,7 +3,7 @@
 package e2e
 
 import (
-	"bytes"
+	"crypto/ed25519"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/crypto/ssh"
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/link"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/mirror"
@@ -51,41 +53,45 @@ func (r result) says(t *testing.T, words ...string) {
 }
 
 func logins(t *testing.T, b *box) {
-	known, err := os.ReadFile(b.guest.KnownHostsFile())
-	if err != nil {
-		t.Fatal(err)
-	}
-	edited := func(change func([]byte) []byte, with ...string) *client {
+	// edited is a client whose configuration has news in place of old.
+	edited := func(old, news string) *client {
 		c := b.newClient(t, b.client.bin, b.mirror)
-		file := filepath.Join(c.home, "known_hosts")
-		writeFile(t, file, string(change(known)))
 		text, err := os.ReadFile(c.config)
 		if err != nil {
 			t.Fatal(err)
 		}
-		config := strings.ReplaceAll(string(text), b.guest.KnownHostsFile(), file)
-		for i := 0; i+1 < len(with); i += 2 {
-			config = strings.ReplaceAll(config, with[i], with[i+1])
+		if !strings.Contains(string(text), old) {
+			t.Fatalf("the configuration has no %q:\n%s", old, text)
 		}
-		writeFile(t, c.config, config)
+		writeFile(t, c.config, strings.ReplaceAll(string(text), old, news))
 		return c
 	}
-	same := func(k []byte) []byte { return k }
-	install := []string{"install", "--host", hostName}
-	edited(func([]byte) []byte { return nil }).refused(t, 4, "host-key-unknown", install...).says(t, "SHA256:", "--host-key")
-	otherKey := func(k []byte) []byte {
-		return bytes.ReplaceAll(k, []byte("AAAAC3NzaC1lZDI1NTE5AAAAI"), []byte("AAAAC3NzaC1lZDI1NTE5AAAAJ"))
+	knows := func(lines string) *client {
+		file := filepath.Join(t.TempDir(), "known_hosts")
+		writeFile(t, file, lines)
+		return edited(b.guest.KnownHostsFile(), file)
 	}
-	edited(otherKey).refused(t, 4, "host-key-changed", install...).says(t, "SHA256:")
-	edited(same, "user: owner", "user: nobody").refused(t, 4, "auth-refused", install...).says(t, "nobody")
-	wrong := edited(same)
+	install := []string{"install", "--host", hostName}
+	knows("").refused(t, 4, "host-key-unknown", install...).says(t, "SHA256:", "--host-key")
+	public, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ssh.NewPublicKey(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := fmt.Sprintf("[127.0.0.1]:%d %s", b.link.Port(), ssh.MarshalAuthorizedKey(key))
+	knows(other).refused(t, 4, "host-key-changed", install...).says(t, "SHA256:")
+	edited("user: owner", "user: nobody").refused(t, 4, "auth-refused", install...).says(t, "nobody")
+	wrong := b.newClient(t, b.client.bin, b.mirror)
 	wrong.env = []string{"SSG_SUDO_PASSWORD=canary-wrong"}
 	r := wrong.refused(t, 4, "sudo-refused", install...)
 	r.says(t, "SSG_SUDO_PASSWORD")
 	if strings.Contains(r.Error.Message+r.Error.Evidence, "canary") {
 		t.Error("the error shows the password")
 	}
-	edited(same, fmt.Sprintf("port: %d", b.link.Port()), "port: 1").refused(t, 4, "unreachable", install...)
+	edited(fmt.Sprintf("port: %d", b.link.Port()), "port: 1").refused(t, 4, "unreachable", install...)
 }
 
 func tamperedDownload(t *testing.T, b *box) {
