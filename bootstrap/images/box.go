@@ -111,7 +111,7 @@ func parseBox(text string) (box, error) {
 			pinned[f[1]] = true
 		case f[0] == "blob":
 			b.blobs[f[1]] = true
-		case f[0] == "image" && len(f) > 4 && f[1] != "REF":
+		case f[0] == "image" && len(f) > 5 && f[1] != "REF":
 			b.images = append(b.images, parseHeld(f[1:]))
 		}
 	}
