@@ -36,6 +36,9 @@ func All(ctx context.Context, log *slog.Logger) error {
 	if err := b.links(ctx); err != nil {
 		return err
 	}
+	if _, err := b.layouts(ctx); err != nil {
+		return err
+	}
 	dir, err := b.release(ctx, DefaultK3s)
 	if err != nil {
 		return err

@@ -253,7 +253,7 @@ func (b *builder) imagesRecipe(planned []plannedImage) (*store.Recipe, error) {
 		for _, part := range p.parts {
 			recipe.Add("layer", part.name)
 			for _, file := range part.files {
-				recipe.Add("entry", file.Path, file.Mode.String(), file.Link, fmt.Sprintf("%q %x", file.Data, file.Capability))
+				recipe.Add("entry", file.Path, file.Mode.String(), file.Link, fmt.Sprintf("%q %x %d:%d", file.Data, file.Capability, file.UID, file.GID))
 				if file.Source == "" {
 					continue
 				}
@@ -266,15 +266,22 @@ func (b *builder) imagesRecipe(planned []plannedImage) (*store.Recipe, error) {
 	return recipe, nil
 }
 
-// writeImages writes the layers, each once, to a folder.
+// writeImages writes the layers, each once and uncompressed, to a folder.
 func writeImages(planned []plannedImage, dir string) ([]image.Named, error) {
+	return layerImages(planned, func(p part) (v1.Layer, error) {
+		return image.NewLayer(filepath.Join(dir, p.name), p.files)
+	})
+}
+
+// layerImages makes the images of layers that write gives, asked once for each part.
+func layerImages(planned []plannedImage, write func(part) (v1.Layer, error)) ([]image.Named, error) {
 	var images []image.Named
-	written := map[string]*image.Layer{}
+	written := map[string]v1.Layer{}
 	for _, p := range planned {
-		var layers []*image.Layer
+		var layers []v1.Layer
 		for _, part := range p.parts {
 			if written[part.name] == nil {
-				layer, err := image.NewLayer(filepath.Join(dir, part.name), part.files)
+				layer, err := write(part)
 				if err != nil {
 					return nil, err
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"debug/elf"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -27,6 +28,17 @@ func netfilterPackages() []string {
 // packages returns a folder with the files of the named packages of the box's
 // Debian, as they would be installed.
 func (b *builder) packages(ctx context.Context, product string, names []string) (string, error) {
+	return b.unpacked(ctx, product, names, debian.Fetch)
+}
+
+// allPackages is packages with all that they depend on.
+func (b *builder) allPackages(ctx context.Context, product string, names []string) (string, error) {
+	return b.unpacked(ctx, product, names, debian.FetchAll)
+}
+
+type fetcher func(ctx context.Context, sources string, packages []string, dir string, log io.Writer) error
+
+func (b *builder) unpacked(ctx context.Context, product string, names []string, fetch fetcher) (string, error) {
 	sources, err := debian.Sources("/etc", suite)
 	if err != nil {
 		return "", err
@@ -40,7 +52,7 @@ func (b *builder) packages(ctx context.Context, product string, names []string) 
 			return err
 		}
 		defer os.RemoveAll(fetched)
-		if err := debian.Fetch(ctx, sources, names, fetched, log); err != nil {
+		if err := fetch(ctx, sources, names, fetched, log); err != nil {
 			return err
 		}
 		files, err := filepath.Glob(filepath.Join(fetched, "*.deb"))

@@ -25,6 +25,7 @@ type program struct {
 	set      map[string]string // string variables that the linker fills in
 	cgo      bool              // compile against the machine's C library, statically
 	packs    []string          // Debian packages linked into it, whose versions count
+	level    string            // of the processor's instructions; v1 if empty
 	replaced *replacement
 }
 
@@ -94,6 +95,10 @@ func (b *builder) programRecipe(ctx context.Context, p program) (*store.Recipe, 
 	sources := module
 	if p.sources != "" {
 		sources = filepath.Join(b.lab, p.sources)
+		// It tells the versions of what those sources import.
+		if err := recipe.AddFile("go.mod", filepath.Join(module, "go.mod")); err != nil {
+			return nil, err
+		}
 	}
 	if err := recipe.AddTree(sources, compiled); err != nil {
 		return nil, err
@@ -137,15 +142,18 @@ func (p program) flags() []string {
 }
 
 // environment overrides whatever the builder's user has set, so that the same
-// sources give the same commands everywhere. The level is the first one: the
-// box that the lab emulates has no later instructions.
+// sources give the same commands everywhere. The level is the first one unless
+// a program is meant not to run on the box: it has no later instructions.
 func (p program) environment() []string {
-	cgo := "0"
+	cgo, level := "0", "v1"
 	if p.cgo {
 		cgo = "1"
 	}
+	if p.level != "" {
+		level = p.level
+	}
 	return []string{
-		"CGO_ENABLED=" + cgo, "GOOS=linux", "GOARCH=amd64", "GOAMD64=v1", "GOWORK=off", "GOEXPERIMENT=",
+		"CGO_ENABLED=" + cgo, "GOOS=linux", "GOARCH=amd64", "GOAMD64=" + level, "GOWORK=off", "GOEXPERIMENT=",
 		"GOFLAGS=-trimpath -buildvcs=false -mod=readonly",
 		"CGO_CFLAGS=-O2 -g", "CGO_CPPFLAGS=", "CGO_LDFLAGS=-O2 -g",
 	}

@@ -12,6 +12,20 @@ import (
 // Fetch downloads the named packages for amd64 into dir, checked by apt against
 // the archive's signature. What apt says goes to log.
 func Fetch(ctx context.Context, sources string, packages []string, dir string, log io.Writer) error {
+	return fetch(ctx, sources, append([]string{"download"}, packages...), dir, log)
+}
+
+// FetchAll downloads the named packages and all that they depend on, down to
+// the C library, as for a system on which nothing is installed.
+func FetchAll(ctx context.Context, sources string, packages []string, dir string, log io.Writer) error {
+	if err := os.Mkdir(filepath.Join(dir, "partial"), 0o755); err != nil {
+		return fmt.Errorf("fetch packages: %w", err)
+	}
+	install := []string{"install", "--yes", "--download-only", "--no-install-recommends", "-oDir::Cache::Archives=" + dir}
+	return fetch(ctx, sources, append(install, packages...), dir, log)
+}
+
+func fetch(ctx context.Context, sources string, verb []string, dir string, log io.Writer) error {
 	private, err := os.MkdirTemp("", "apt-")
 	if err != nil {
 		return fmt.Errorf("fetch packages: %w", err)
@@ -24,7 +38,7 @@ func Fetch(ctx context.Context, sources string, packages []string, dir string, l
 	if err := apt(ctx, dir, log, append(options, "update")); err != nil {
 		return fmt.Errorf("update package lists: %w", err)
 	}
-	if err := apt(ctx, dir, log, append(append(options, "download"), packages...)); err != nil {
+	if err := apt(ctx, dir, log, append(options, verb...)); err != nil {
 		return fmt.Errorf("download packages: %w", err)
 	}
 	return nil

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"sort"
-	"strings"
 	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -102,14 +101,11 @@ func describeImage(blobs map[string]blob, named Named) (v1.Descriptor, dockerEnt
 		entry.Layers = append(entry.Layers, blobPath(hex))
 	}
 	return v1.Descriptor{
-		MediaType: types.OCIManifestSchema1,
-		Digest:    digest,
-		Size:      int64(len(manifest)),
-		Platform:  &v1.Platform{Architecture: "amd64", OS: "linux"},
-		Annotations: map[string]string{
-			"io.containerd.image.name":          named.Name,
-			"org.opencontainers.image.ref.name": named.Name[strings.LastIndex(named.Name, ":")+1:],
-		},
+		MediaType:   types.OCIManifestSchema1,
+		Digest:      digest,
+		Size:        int64(len(manifest)),
+		Platform:    &v1.Platform{Architecture: "amd64", OS: "linux"},
+		Annotations: nameAnnotations(named.Name),
 	}, entry, nil
 }
 

@@ -21,7 +21,7 @@ type Named struct {
 }
 
 // New makes a linux/amd64 image of layers, the lowest first.
-func New(config v1.Config, layers ...*Layer) (v1.Image, error) {
+func New(config v1.Config, layers ...v1.Layer) (v1.Image, error) {
 	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	configured, err := mutate.ConfigFile(base, &v1.ConfigFile{
 		Architecture: "amd64",
@@ -35,9 +35,13 @@ func New(config v1.Config, layers ...*Layer) (v1.Image, error) {
 	}
 	adds := make([]mutate.Addendum, 0, len(layers))
 	for _, layer := range layers {
+		media, err := layer.MediaType()
+		if err != nil {
+			return nil, fmt.Errorf("stack layers: %w", err)
+		}
 		adds = append(adds, mutate.Addendum{
 			Layer:     layer,
-			MediaType: types.OCIUncompressedLayer,
+			MediaType: media,
 			History:   v1.History{Created: v1.Time{Time: time.Unix(0, 0).UTC()}, CreatedBy: "ssg-bootstrap lab"},
 		})
 	}

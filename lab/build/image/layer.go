@@ -29,6 +29,8 @@ type File struct {
 	// Capability is the raw security.capability attribute, for a program that
 	// must open a low port without being root.
 	Capability []byte
+	// UID and GID own the entry; root does unless they say otherwise.
+	UID, GID int
 }
 
 // Layer is an uncompressed layer kept in a file. Layers stay uncompressed
@@ -70,6 +72,8 @@ func writeEntry(archive *tar.Writer, file File) error {
 	header := &tar.Header{
 		Name:    strings.TrimPrefix(path.Clean(file.Path), "/"),
 		Mode:    int64(file.Mode.Perm()),
+		Uid:     file.UID,
+		Gid:     file.GID,
 		ModTime: time.Unix(0, 0),
 		Format:  tar.FormatPAX,
 	}
