@@ -21,6 +21,7 @@ const (
 	nodeNamePattern    = `^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`
 	dnsNamePattern     = `^(\*\.)?[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`
 	fingerprintPattern = `^SHA256:[A-Za-z0-9+/]{43}=?$`
+	registryPattern    = `^(\*|[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?)$`
 	userPattern        = `^[A-Za-z0-9_][A-Za-z0-9_.-]*\$?$`
 )
 
@@ -39,7 +40,9 @@ func check(c Config, doc *strict.Document) {
 	if strings.ContainsAny(c.Defaults.Host, " \t\r\n") {
 		doc.Refuse(at("defaults", "host"), "%q is not a host", c.Defaults.Host)
 	}
+	k.release(at("release"), c.Release)
 	k.mirror(at("mirrors", "k3s"), c.Mirrors.K3s)
+	k.registries()
 }
 
 func at(path ...string) []string { return path }
@@ -77,6 +80,7 @@ func (k checker) host(name string, h Host) {
 		}
 	}
 	k.jumps(name, h)
+	k.release(sub("release"), h.Release)
 }
 
 func (k checker) address(path []string, address string) {
@@ -155,6 +159,19 @@ func (k checker) mirror(path []string, mirror string) {
 		k.doc.Refuse(path, "a password does not belong in this file")
 	case u.RawQuery != "" || u.Fragment != "":
 		k.doc.Refuse(path, "%q has a query or a fragment; files are looked for below it", mirror)
+	}
+}
+
+func (k checker) registries() {
+	for _, name := range slices.Sorted(maps.Keys(k.c.Mirrors.Registries)) {
+		path := at("mirrors", "registries", name)
+		if !matches(registryPattern, name) {
+			k.doc.Refuse(path, "%q is not a registry like ghcr.io or registry.example:5000, nor * for all others", name)
+		}
+		if k.c.Mirrors.Registries[name] == "" {
+			k.doc.Refuse(path, "the address is empty; leave the line out to use %s itself", name)
+		}
+		k.mirror(path, k.c.Mirrors.Registries[name])
 	}
 }
 

@@ -9,7 +9,8 @@ package spec
 type Config struct {
 	Hosts    map[string]Host `yaml:"hosts,omitempty" json:"hosts,omitempty" jsonschema_description:"The boxes, by the name given to --host."`
 	Defaults Defaults        `yaml:"defaults,omitempty" json:"defaults,omitzero" jsonschema_description:"What is taken when a host or a flag does not say."`
-	Mirrors  Mirrors         `yaml:"mirrors,omitempty" json:"mirrors,omitzero" jsonschema_description:"Where releases are fetched from."`
+	Release  Release         `yaml:"release,omitempty" json:"release,omitzero" jsonschema_description:"How the application is deployed, where a host does not say."`
+	Mirrors  Mirrors         `yaml:"mirrors,omitempty" json:"mirrors,omitzero" jsonschema_description:"Where releases and images are fetched from."`
 
 	// Path is the file that was read; relative paths were resolved from its
 	// folder. It is empty when there is no file.
@@ -35,6 +36,21 @@ type Host struct {
 	Profile  string   `yaml:"profile,omitempty" json:"profile,omitempty" jsonschema_description:"A built-in profile, the path of one, or auto."`
 	NodeName string   `yaml:"nodeName,omitempty" json:"nodeName,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"The Kubernetes node's name; default: the host's name."`
 	TLSSANs  []string `yaml:"tlsSANs,omitempty" json:"tlsSANs,omitempty" jsonschema_description:"Further names and addresses for the API server's certificate."`
+	// Release overrides the configuration's, key by key.
+	Release Release `yaml:"release,omitempty" json:"release,omitzero" jsonschema_description:"How the application is deployed on this host."`
+}
+
+// Release says how the application is deployed.
+type Release struct {
+	// Enabled is true unless said otherwise.
+	Enabled   *bool  `yaml:"enabled,omitempty" json:"enabled,omitempty" jsonschema_description:"Whether install deploys the application; default: true."`
+	Namespace string `yaml:"namespace,omitempty" json:"namespace,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its namespace; default: studentsystemgo."`
+	Hostname  string `yaml:"hostname,omitempty" json:"hostname,omitempty" jsonschema_description:"The name under which the ingress serves it; default: the chart's."`
+	ImageTag  string `yaml:"imageTag,omitempty" json:"imageTag,omitempty" jsonschema:"pattern=^[A-Za-z0-9_][A-Za-z0-9_.-]{0\\,62}$" jsonschema_description:"The application's image tag; default: the one that is deployed, else the chart's."`
+	// Values is a file of chart values, Secrets one of the shape of the
+	// chart's secrets.values.example.yaml.
+	Values  string `yaml:"values,omitempty" json:"values,omitempty" jsonschema_description:"A file with values for the chart."`
+	Secrets string `yaml:"secrets,omitempty" json:"secrets,omitempty" jsonschema_description:"A secrets.values.yaml whose secrets are taken over; what it lacks is generated."`
 }
 
 // Defaults is what is taken when a host or a flag does not say.
@@ -44,8 +60,11 @@ type Defaults struct {
 	Profile string `yaml:"profile,omitempty" json:"profile,omitempty" jsonschema_description:"The profile when the host does not say; default: auto."`
 }
 
-// Mirrors says where releases are fetched from.
+// Mirrors says where releases and images are fetched from.
 type Mirrors struct {
 	// K3s stands in for https://github.com (see package artifact).
 	K3s string `yaml:"k3s,omitempty" json:"k3s,omitempty" jsonschema:"format=uri" jsonschema_description:"Stands in for https://github.com: below it lies k3s-io/k3s/releases/download/VERSION/FILE."`
+	// Registries are addresses by the registry that images name; those without
+	// an entry are themselves, or the entry * if there is one.
+	Registries map[string]string `yaml:"registries,omitempty" json:"registries,omitempty" jsonschema_description:"Stand in for registries of images, by the registry's name, or \"*\" for all others: docker.io: https://mirror.example/hub."`
 }

@@ -71,8 +71,10 @@ func (c Config) located(folder, home string) Config {
 		}
 		h.KnownHostsFile = locate(h.KnownHostsFile)
 		h.Profile = profile(h.Profile)
+		h.Release = h.Release.located(locate)
 		c.Hosts[name] = h
 	}
 	c.Defaults.Profile = profile(c.Defaults.Profile)
+	c.Release = c.Release.located(locate)
 	return c
 }

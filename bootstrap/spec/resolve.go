@@ -20,6 +20,7 @@ type Spec struct {
 	ProfileWhy string   `json:"profileWhy"`
 	TLSSANs    []string `json:"tlsSANs,omitempty"`
 	Mirrors    Mirrors  `json:"mirrors,omitzero"`
+	Release    Release  `json:"release,omitzero"`
 }
 
 // Resolve makes the Spec of one host. The profile is the flag's, else the
@@ -42,6 +43,7 @@ func Resolve(cfg Config, hostName, profileFlag string, hw Hardware) (Spec, error
 		ProfileWhy: why,
 		TLSSANs:    names(node, h.TLSSANs),
 		Mirrors:    cfg.Mirrors,
+		Release:    cfg.ReleaseOf(hostName),
 	}, nil
 }
 
