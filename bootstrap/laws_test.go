@@ -78,7 +78,10 @@ func TestForeignPackagesStayWhereTheyBelong(t *testing.T) {
 		{"github.com/skeema/knownhosts", []string{"bootstrap/host", "bootstrap/host/hosttest"}},
 		{"github.com/pterm/pterm", []string{"bootstrap/report"}},
 		{"github.com/google/go-containerregistry", []string{"bootstrap/images", "bootstrap/images/imagestest"}},
-		{"k8s.io/", []string{"bootstrap/k3s", "bootstrap/cli/kubeconfig"}},
+		{"k8s.io/", []string{"bootstrap/k3s", "bootstrap/cli/kubeconfig", "bootstrap/cluster", "bootstrap/release"}},
+		{"helm.sh/helm/", []string{"bootstrap/release"}},
+		{"github.com/rabbitmq/", []string{"bootstrap/release"}},
+		{"filippo.io/age", []string{"bootstrap/secrets"}},
 		{"github.com/spf13/cobra", []string{"bootstrap/cli"}},
 		{"github.com/spf13/pflag", []string{"bootstrap/cli"}},
 	}

@@ -16,6 +16,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -29,9 +30,11 @@ type Dial func(ctx context.Context, network, address string) (net.Conn, error)
 // Cluster is one Kubernetes API, seen from one namespace of it.
 type Cluster struct {
 	// Name is how the user calls it.
-	Name      string
-	Config    *rest.Config
-	Client    kubernetes.Interface
+	Name   string
+	Config *rest.Config
+	Client kubernetes.Interface
+	// Metadata sees objects without their contents.
+	Metadata  metadata.Interface
 	Namespace string
 }
 
@@ -66,6 +69,8 @@ func open(name, namespace string, cfg *rest.Config) (*Cluster, error) {
 	cfg.QPS, cfg.Burst = 50, 100
 	// An old CPU that starts six pods answers late, and still answers.
 	cfg.Timeout = 2 * time.Minute
+	// The library would print the server's warnings between our lines.
+	cfg.WarningHandler = rest.NoWarnings{}
 	typed := rest.CopyConfig(cfg)
 	// A third of the bytes of JSON, on a link where they count.
 	typed.ContentType = "application/vnd.kubernetes.protobuf"
@@ -74,7 +79,11 @@ func open(name, namespace string, cfg *rest.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, &fault.Error{Code: fault.ClusterUnreachable, Op: "set up the connection to " + name, Err: err}
 	}
-	return &Cluster{Name: name, Config: cfg, Client: client, Namespace: namespace}, nil
+	meta, err := metadata.NewForConfig(typed)
+	if err != nil {
+		return nil, &fault.Error{Code: fault.ClusterUnreachable, Op: "set up the connection to " + name, Err: err}
+	}
+	return &Cluster{Name: name, Config: cfg, Client: client, Metadata: meta, Namespace: namespace}, nil
 }
 
 // Explain gives an error of the API its code and what to do next.
@@ -99,4 +108,9 @@ func (c *Cluster) Explain(op string, err error) error {
 func isTerminating(err error) bool {
 	return apierrors.HasStatusCause(err, "NamespaceTerminating") ||
 		err != nil && strings.Contains(err.Error(), "because it is being terminated")
+}
+
+// At makes every connection lead to one address.
+func At(dial Dial, address string) Dial {
+	return func(ctx context.Context, network, _ string) (net.Conn, error) { return dial(ctx, network, address) }
 }

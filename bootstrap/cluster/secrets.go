@@ -2,12 +2,14 @@ package cluster
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 )
@@ -104,4 +106,15 @@ func scrub(err error) error {
 		}}
 	}
 	return err
+}
+
+// LabelSecret changes labels of a Secret and leaves the rest of it alone.
+func (c *Cluster) LabelSecret(ctx context.Context, name string, labels map[string]string) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"labels": labels}})
+	if err != nil {
+		return fmt.Errorf("write labels: %w", err)
+	}
+	_, err = c.Metadata.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(c.Namespace).
+		Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
+	return c.Explain("label the Secret "+name, scrub(err))
 }

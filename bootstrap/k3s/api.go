@@ -37,7 +37,7 @@ const apiSeparator = "-- api --"
 // accept asks for tables of what kubectl would print where a list is asked
 // for: whole pods are a hundred times as long.
 func accept(path string) string {
-	if strings.Contains(path, "includeObject=None") {
+	if strings.Contains(path, "includeObject=") {
 		return "application/json;as=Table;v=v1;g=meta.k8s.io"
 	}
 	return "application/json"

@@ -1,0 +1,157 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
+)
+
+// The labels that a revision carries on Helm's Secret, so that a plan needs
+// none of its contents. Helm copies labels from one revision to the next, so
+// only revisionLabel tells a revision of ours from one that another helm made.
+const (
+	inputsLabel   = "ssg-bootstrap-inputs"
+	servedLabel   = "ssg-bootstrap-served"
+	revisionLabel = "ssg-bootstrap-revision"
+	tagLabel      = "ssg-bootstrap-image-tag"
+)
+
+// notServed stands until the release was seen to work.
+const notServed = "no"
+
+// Revision is the newest state of the release, as its labels tell it.
+type Revision struct {
+	Number  int
+	Status  string
+	Inputs  string
+	Served  bool
+	Foreign bool
+	Tag     string
+}
+
+// Seen is what a plan knows of the cluster.
+type Seen struct {
+	// Terminating says that the namespace is being deleted.
+	Terminating bool
+	Revision    Revision
+	// Secrets are the digests of the Secrets that are there, by name; empty
+	// for one that somebody else made.
+	Secrets map[string]string
+}
+
+// Looker looks at the release and cannot change it.
+type Looker func(ctx context.Context) (Seen, error)
+
+// ByBox lets the box ask its own API server: one query of the plan's round
+// trip, some kilobytes, and no connection from here.
+func ByBox(r host.Reader, namespace, name string) Looker {
+	base := "/api/v1/namespaces/" + namespace
+	return func(ctx context.Context) (Seen, error) {
+		answers, err := k3s.Get(ctx, r, base,
+			base+"/secrets?includeObject=Metadata&labelSelector=owner=helm,status!=superseded,name="+name,
+			base+"/secrets?includeObject=Metadata&labelSelector=owner!=helm")
+		if err != nil {
+			return Seen{}, err
+		}
+		seen := Seen{Secrets: map[string]string{}}
+		if answers[0] == nil {
+			return seen, nil
+		}
+		var ns struct {
+			Status struct {
+				Phase string `json:"phase"`
+			} `json:"status"`
+		}
+		if err := json.Unmarshal(answers[0], &ns); err != nil {
+			return Seen{}, fmt.Errorf("read the namespace: %w", err)
+		}
+		seen.Terminating = ns.Status.Phase == "Terminating"
+		for _, a := range answers[1:] {
+			var t objectTable
+			if err := json.Unmarshal(a, &t); err != nil {
+				return Seen{}, fmt.Errorf("read the list of Secrets: %w", err)
+			}
+			for _, row := range t.Rows {
+				seen.add(row.Object.Metadata)
+			}
+		}
+		return seen, nil
+	}
+}
+
+// objectTable is a list as the API server prints it, with the objects' metadata.
+type objectTable struct {
+	Rows []struct {
+		Object struct {
+			Metadata objectMeta `json:"metadata"`
+		} `json:"object"`
+	} `json:"rows"`
+}
+
+type objectMeta struct {
+	Name        string            `json:"name"`
+	Labels      map[string]string `json:"labels"`
+	Annotations map[string]string `json:"annotations"`
+}
+
+// ByAPI asks the API server itself.
+func ByAPI(c *cluster.Cluster, name string) Looker {
+	return func(ctx context.Context) (Seen, error) {
+		seen := Seen{Secrets: map[string]string{}}
+		ns, err := c.Client.CoreV1().Namespaces().Get(ctx, c.Namespace, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return seen, nil
+		}
+		if err != nil {
+			return Seen{}, c.Explain("look at the namespace "+c.Namespace, err)
+		}
+		seen.Terminating = ns.DeletionTimestamp != nil
+		list, err := c.Metadata.Resource(corev1.SchemeGroupVersion.WithResource("secrets")).Namespace(c.Namespace).List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return Seen{}, c.Explain("look at the release", err)
+		}
+		for _, s := range list.Items {
+			if owner := s.Labels["owner"]; owner == "helm" && (s.Labels["name"] != name || s.Labels["status"] == "superseded") {
+				continue
+			}
+			seen.add(objectMeta{s.Name, s.Labels, s.Annotations})
+		}
+		return seen, nil
+	}
+}
+
+func (s *Seen) add(m objectMeta) {
+	if m.Labels["owner"] != "helm" {
+		digest := ""
+		if m.Labels[cluster.ManagedByLabel] == cluster.ManagedBy {
+			digest = m.Annotations[cluster.DigestAnnotation]
+		}
+		s.Secrets[m.Name] = digest
+		return
+	}
+	r, err := revisionOf(m.Labels)
+	if err == nil && r.Number > s.Revision.Number {
+		s.Revision = r
+	}
+}
+
+func revisionOf(labels map[string]string) (Revision, error) {
+	n, err := strconv.Atoi(labels["version"])
+	if err != nil {
+		return Revision{}, errors.New("a revision without a number")
+	}
+	r := Revision{Number: n, Status: labels["status"], Inputs: labels[inputsLabel], Tag: labels[tagLabel]}
+	r.Foreign = labels[revisionLabel] != labels["version"]
+	r.Served = !r.Foreign && r.Inputs != "" && labels[servedLabel] == r.Inputs
+	return r, nil
+}
