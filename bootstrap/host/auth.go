@@ -186,9 +186,11 @@ func (l *login) unlock(path string, data []byte) (ssh.Signer, error) {
 	return nil, nil
 }
 
+var errNobody = errors.New("nobody can be asked for it")
+
 func (l *login) ask(what string) (secrets.Value, error) {
 	if l.creds.opts.Prompter == nil {
-		return secrets.Value{}, errors.New("nobody can be asked for it")
+		return secrets.Value{}, errNobody
 	}
 	defer l.pause()()
 	return l.creds.opts.Prompter.Secret(l.ctx, what)
@@ -213,6 +215,11 @@ func (l *login) password() (string, error) {
 		return "", errors.New("no more tries")
 	}
 	p, err := l.ask("Password for " + who)
+	if fault.CodeOf(err) == fault.NeedsAnswer {
+		// A server that would take a password as well has refused user or key.
+		l.tried = append(l.tried, "no password: nobody can be asked for one")
+		return "", errNobody
+	}
 	if err != nil {
 		return "", err
 	}

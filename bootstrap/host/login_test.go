@@ -43,6 +43,11 @@ func TestPasswordLogin(t *testing.T) {
 		if err := tryConnect(t, box.Target(), o); err != nil || len(p.asked) != 2 {
 			t.Errorf("interactive %v, asked %q: %v", interactive, p.asked, err)
 		}
+		o.Prompter = &person{}
+		err = tryConnect(t, box.Target(), o)
+		if fault.CodeOf(err) != fault.AuthRefused || !strings.Contains(fault.EvidenceOf(err), "nobody can be asked") {
+			t.Errorf("interactive %v, without a terminal: %v, evidence %q", interactive, err, fault.EvidenceOf(err))
+		}
 	}
 }
 
