@@ -173,4 +173,3 @@ func TestIgnoredFilesDoNotCount(t *testing.T) {
 		t.Error("a template does not count")
 	}
 }
-

@@ -101,7 +101,9 @@ func TestTheSecretsHoldTheContractsKeys(t *testing.T) {
 	if got, want := d["url"].Reveal(), fmt.Sprintf("amqp://ssg:%s@rabbitmq:5672/", s[RabbitMQPassword].Reveal()); got != want {
 		t.Errorf("the URL differs from amqp://user:password@rabbitmq:5672/")
 	}
-	var defs struct{ Users []struct{ Name, Password string } }
+	var defs struct {
+		Users []struct{ Name, Password string }
+	}
 	if err := json.Unmarshal([]byte(d["definitions.json"].Reveal()), &defs); err != nil || defs.Users[0].Password != s[RabbitMQPassword].Reveal() {
 		t.Error("the definitions lack the user")
 	}

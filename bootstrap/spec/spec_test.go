@@ -280,3 +280,29 @@ func FuzzParseConfig(f *testing.F) {
 		t.Errorf("no position in %v: %q", err, fault.EvidenceOf(err))
 	})
 }
+
+func TestAHostsReleaseIsOverTheConfigurations(t *testing.T) {
+	c, err := ParseConfig("x.yaml", []byte(`
+release: {enabled: false, namespace: school, imageTag: sha-1}
+hosts:
+  on:
+    release: {enabled: true, imageTag: sha-2}
+  off: {}
+`))
+	if err != nil {
+		t.Fatal(err, fault.EvidenceOf(err))
+	}
+	if on := c.ReleaseOf("on"); !on.On() || on.Namespace != "school" || on.ImageTag != "sha-2" {
+		t.Errorf("on: %+v", on)
+	}
+	if off := c.ReleaseOf("off"); off.On() || off.ImageTag != "sha-1" {
+		t.Errorf("off: %+v", off)
+	}
+	if (Release{}).On() != true {
+		t.Error("a configuration that says nothing deploys nothing")
+	}
+	_, err = ParseConfig("x.yaml", []byte("release: {enabled: perhaps}\n"))
+	if !strings.Contains(fault.EvidenceOf(err), "true or false") {
+		t.Errorf("got %v %s", err, fault.EvidenceOf(err))
+	}
+}

@@ -50,6 +50,11 @@ func (d *Document) read(n ast.Node, v reflect.Value, path []string) {
 		d.integer(n, v)
 	case reflect.Float64:
 		d.float(n, v)
+	case reflect.Pointer:
+		// What is left out and what is false are not the same.
+		elem := reflect.New(v.Type().Elem())
+		d.read(n, elem.Elem(), path)
+		v.Set(elem)
 	case reflect.Interface:
 		if found, ok := d.any(n, v.Interface(), path); ok && found != nil {
 			v.Set(reflect.ValueOf(found))
