@@ -44,7 +44,7 @@ func files(t *testing.T) []file {
 	t.Helper()
 	var out []file
 	set := token.NewFileSet()
-	for _, top := range []string{"bootstrap", "cmd", "profiles"} {
+	for _, top := range []string{"bootstrap", "chart", "cmd", "profiles"} {
 		err := filepath.WalkDir(filepath.Join("..", top), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
 				return err
@@ -78,8 +78,8 @@ func TestForeignPackagesStayWhereTheyBelong(t *testing.T) {
 		{"github.com/skeema/knownhosts", []string{"bootstrap/host", "bootstrap/host/hosttest"}},
 		{"github.com/pterm/pterm", []string{"bootstrap/report"}},
 		{"github.com/google/go-containerregistry", []string{"bootstrap/images", "bootstrap/images/imagestest"}},
-		{"k8s.io/", []string{"bootstrap/k3s", "bootstrap/cli/kubeconfig", "bootstrap/cluster", "bootstrap/release"}},
-		{"helm.sh/helm/", []string{"bootstrap/release"}},
+		{"k8s.io/", []string{"bootstrap/k3s", "bootstrap/cli/kubeconfig", "bootstrap/cluster", "bootstrap/release", "chart"}},
+		{"helm.sh/helm/", []string{"bootstrap/release", "chart"}},
 		{"github.com/rabbitmq/", []string{"bootstrap/release"}},
 		{"filippo.io/age", []string{"bootstrap/secrets"}},
 		{"github.com/spf13/cobra", []string{"bootstrap/cli"}},
