@@ -32,8 +32,10 @@ type Deployer struct {
 	Want    Want
 	// Smoke proves that what is Ready also works; nil proves nothing.
 	Smoke func(ctx context.Context) error
-	Note  func(text string)
-	Now   func() time.Time
+	// Redact takes the secrets out of what pods said; nil takes out nothing.
+	Redact func(text string) string
+	Note   func(text string)
+	Now    func() time.Time
 }
 
 // Outcome says what a deployment did.
@@ -46,6 +48,7 @@ type Outcome struct {
 // Deploy makes the release what it should be, waits until it serves, and goes
 // back to what served before if it does not.
 func (d Deployer) Deploy(ctx context.Context, book secrets.Book) (Outcome, error) {
+	d.Redact = book.Secrets.Redact
 	seen, err := ByAPI(d.Cluster, d.Want.Name)(ctx)
 	if err != nil {
 		return Outcome{}, err

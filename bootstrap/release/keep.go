@@ -30,6 +30,10 @@ func (k Keeper) Book() (secrets.Book, error) {
 	if err != nil {
 		return b, err
 	}
+	return settled(b)
+}
+
+func settled(b secrets.Book) (secrets.Book, error) {
 	if r := b.Staged; r != nil {
 		return b, fault.New(fault.RotationFailed, "ssg-bootstrap rotate "+r.What+" --host HOST",
 			"the rotation of %s that was begun at %s is not finished", r.What, r.Started.UTC().Format(time.RFC3339))

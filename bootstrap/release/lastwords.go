@@ -34,7 +34,11 @@ func (d Deployer) lastWords(ctx context.Context, name string) string {
 	for _, c := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		out = append(out, d.containerWords(ctx, pod.Name, c)...)
 	}
-	return strings.Join(append(out, d.events(ctx, pod.Name)...), "\n")
+	text := strings.Join(append(out, d.events(ctx, pod.Name)...), "\n")
+	if d.Redact != nil {
+		text = d.Redact(text)
+	}
+	return text
 }
 
 func (d Deployer) containerWords(ctx context.Context, pod string, c corev1.ContainerStatus) []string {

@@ -174,3 +174,34 @@ func (l Live) pod(ctx context.Context, component string) (string, error) {
 func (l Live) selector(component string) metav1.ListOptions {
 	return metav1.ListOptions{LabelSelector: instanceLabel + "=" + l.Deployer.Want.Name + "," + componentLabel + "=" + component}
 }
+
+// RotateInput is what one rotation needs.
+type RotateInput struct {
+	Input
+	Cluster *cluster.Cluster
+	// Reach connects from the cluster's node; it may be nil.
+	Reach cluster.Dial
+	What  string
+	Note  func(text string)
+}
+
+// Rotate replaces a secret of a release that runs.
+func Rotate(ctx context.Context, in RotateInput) error {
+	book, err := in.Store.Load()
+	if err != nil {
+		return err
+	}
+	// The smoke test logs in with what is in force by then.
+	smoke := func(ctx context.Context) error {
+		now, err := in.Store.Load()
+		if err != nil {
+			return err
+		}
+		return Smoke{Cluster: in.Cluster, Name: in.Want.Name, Book: now, Reach: in.Reach, Note: in.Note}.Run(ctx)
+	}
+	d := Deployer{Cluster: in.Cluster, Want: in.Want, Note: in.Note, Now: in.Now, Smoke: smoke, Redact: book.Secrets.Redact}
+	return Rotator{
+		Books: in.Store, Note: in.Note, Now: in.Now,
+		Services: Live{Deployer: d, Keeper: in.keeper(in.Note)},
+	}.Run(ctx, in.What)
+}
