@@ -51,6 +51,7 @@ func newRoot(a *app) *cobra.Command {
 		newCmdPlan(a),
 		newCmdInstall(a),
 		newCmdStatus(a),
+		newCmdImages(a),
 		newCmdKubeconfig(a),
 		newCmdTunnel(a),
 		newCmdUninstall(a),

@@ -35,7 +35,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the real program against a box in this process. Each script
 // gets a fresh Debian, a configuration that names it oldpc, a mirror with a
-// small release of k3s, and the sudo password in the environment.
+// small release of k3s, a registry that stands in for all others, and the sudo
+// password in the environment.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -44,10 +45,12 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       goldentest.Updating(),
 		Setup:               setup,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"box":   boxCommand,
-			"await": await,
-			"fix":   fix,
-			"mode":  mode,
+			"box":      boxCommand,
+			"await":    await,
+			"fix":      fix,
+			"mode":     mode,
+			"registry": registryCommand,
+			"store":    storeCommand,
 		},
 	})
 }
@@ -69,6 +72,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Defer(mirror.Close)
 	env.Values[boxKey] = machine
+	registry := serveImages(env, box)
 	home := filepath.Join(env.WorkDir, ".home")
 	env.Setenv("HOME", home)
 	env.Setenv("USER", "tester")
@@ -80,10 +84,10 @@ func setup(env *testscript.Env) error {
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(env.WorkDir, "ssg-bootstrap.yaml"), configuration(box.Target(), mirror.URL), 0o644)
+	return os.WriteFile(filepath.Join(env.WorkDir, "ssg-bootstrap.yaml"), configuration(box.Target(), mirror.URL, registry), 0o644)
 }
 
-func configuration(t host.Target, mirror string) []byte {
+func configuration(t host.Target, mirror, registry string) []byte {
 	return fmt.Appendf(nil, `hosts:
   oldpc:
     address: %s
@@ -95,7 +99,9 @@ func configuration(t host.Target, mirror string) []byte {
     tlsSANs: [192.168.1.20]
 mirrors:
   k3s: %s
-`, t.Addr, t.Port, t.User, t.IdentityFiles[0], t.HostKeys[0], mirror)
+  registries:
+    "*": %s
+`, t.Addr, t.Port, t.User, t.IdentityFiles[0], t.HostKeys[0], mirror, registry)
 }
 
 // serveRelease serves a release of the reference profile's version, a few kB

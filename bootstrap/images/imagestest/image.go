@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
 	"log"
 	"maps"
@@ -87,21 +88,24 @@ func (r Registry) Ref(rest string) string { return strings.TrimPrefix(r.URL, "ht
 // Push puts an image, or an index of them, into the registry.
 func (r Registry) Push(t testing.TB, rest string, what remote.Taggable) {
 	t.Helper()
+	if err := r.Put(rest, what); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Put is Push where no test is at hand.
+func (r Registry) Put(rest string, what remote.Taggable) error {
 	ref, err := name.ParseReference(r.Ref(rest), name.Insecure)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	switch v := what.(type) {
 	case v1.ImageIndex:
-		err = remote.WriteIndex(ref, v)
+		return remote.WriteIndex(ref, v)
 	case v1.Image:
-		err = remote.Write(ref, v)
-	default:
-		t.Fatalf("push %T", what)
+		return remote.Write(ref, v)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	return fmt.Errorf("push %T", what)
 }
 
 func sorted(f Files) []string { return slices.Sorted(maps.Keys(f)) }

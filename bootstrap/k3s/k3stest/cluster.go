@@ -17,11 +17,15 @@ const (
 	images = "/var/lib/rancher/k3s/agent/images/k3s-airgap-images-amd64.tar.zst"
 	digest = "/var/lib/ssg-bootstrap/k3s.digest"
 	loaded = "/run/ssg-bootstrap/k3s.digest"
+	socket = "/run/k3s/containerd/containerd.sock"
 )
 
 // k3s is the program itself: what it says of its version is the second word
-// of its file, as Release writes it.
+// of its file, as Release writes it. Its ctr is a model of its own.
 func (m *Machine) k3s(c *hosttest.Call) int {
+	if len(c.Args) > 1 && c.Args[1] == "ctr" {
+		return c.Exec(c.Args[1:])
+	}
 	words := strings.Fields(m.ReadFile(binary))
 	if len(words) < 2 || !c.Has("--version") {
 		return c.Errorf("k3s: not a program")
@@ -44,6 +48,7 @@ func (m *Machine) startK3s() error {
 	if d := m.ReadFile(digest); d != "" {
 		m.WriteFile(loaded, d, 0o644)
 	}
+	m.WriteFile(socket, "", 0o600)
 	m.WriteFile("/etc/rancher/k3s/k3s.yaml", "apiVersion: v1\nkind: Config\n", 0o600)
 	m.mu.Lock()
 	defer m.mu.Unlock()
