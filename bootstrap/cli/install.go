@@ -27,11 +27,11 @@ func newCmdInstall(a *app) *cobra.Command {
 	var o installOptions
 	cmd := &cobra.Command{
 		Use:   "install",
-		Short: "Bring the box to a Ready cluster, from wherever it is now",
-		Long: `Bring the box to a Ready cluster, from wherever it is now: a fresh Debian, a run
-that broke off, or a box that has drifted. Only what differs is changed; a
-second run changes nothing. When it fails, nothing is undone: run the same line
-again.`,
+		Short: "Bring the box to a serving application, from wherever it is now",
+		Long: `Bring the box to a Ready cluster on which the application serves, from wherever
+it is now: a fresh Debian, a run that broke off, or a box that has drifted. Only
+what differs is changed; a second run changes nothing. When it fails, nothing is
+undone but a release that does not come up: run the same line again.`,
 		Example: "  ssg-bootstrap install --host oldpc\n  ssg-bootstrap install --host root@192.168.1.20 --profile core2duo-4gb\n  ssg-bootstrap install --host oldpc --host-key SHA256:…",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return installRun(cmd.Context(), a, o) },
@@ -79,6 +79,9 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 		return s.unchanged(p)
 	}
 	if err := s.preflight(ctx, p); err != nil {
+		return err
+	}
+	if err := s.fetchImages(ctx, p); err != nil {
 		return err
 	}
 	if err := s.consent(ctx, p, o); err != nil {

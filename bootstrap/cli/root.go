@@ -50,6 +50,8 @@ func newRoot(a *app) *cobra.Command {
 		newCmdDoctor(a),
 		newCmdPlan(a),
 		newCmdInstall(a),
+		newCmdDeploy(a),
+		newCmdRotate(a),
 		newCmdStatus(a),
 		newCmdImages(a),
 		newCmdKubeconfig(a),
@@ -98,6 +100,8 @@ type specFlags struct {
 	profile    string
 	only, skip []string
 	updateLock bool
+	// imageTag is deploy's alone.
+	imageTag string
 }
 
 func (f *specFlags) add(cmd *cobra.Command) {

@@ -9,6 +9,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/artifact"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
@@ -26,6 +27,8 @@ type session struct {
 	spec   spec.Spec
 	steps  []step.Step
 	past   *history
+	// images are the application's; nil where it is not deployed.
+	images *images.Set
 }
 
 // check finds mistakes in the flags before the box is asked for anything.
@@ -79,9 +82,9 @@ func (a *app) news(text string) { report.News(a.report().Event, a.env.Now, text)
 
 func (s *session) close() { _ = s.client.Close() }
 
-// look finds out in one round trip what the box is, and from it what should be
-// true of it.
-func (s *session) look(ctx context.Context, f specFlags) error {
+// examine finds out in one round trip what the box is, and from it what should
+// be true of it.
+func (s *session) examine(ctx context.Context, f specFlags) error {
 	_, end := s.a.task("facts", "look at "+s.name)
 	var err error
 	s.facts, err = facts.Gather(ctx, s.client)
@@ -95,7 +98,15 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 		CPULevel:    s.facts.CPU.Level,
 		CPUModel:    s.facts.CPU.Model,
 	})
-	if err != nil {
+	if err == nil && f.imageTag != "" {
+		s.spec.Release.ImageTag = f.imageTag
+	}
+	return err
+}
+
+// look examines the box and lists the steps that bring it to where it should be.
+func (s *session) look(ctx context.Context, f specFlags) error {
+	if err := s.examine(ctx, f); err != nil {
 		return err
 	}
 	store, err := artifact.Open(artifact.Options{
@@ -108,7 +119,11 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 	if err != nil {
 		return fmt.Errorf("open the artifact store: %w", err)
 	}
-	s.steps, err = selected(Steps(s.spec, s.facts, store), f)
+	app, err := s.application(ctx)
+	if err != nil {
+		return err
+	}
+	s.steps, err = selected(Steps(s.spec, s.facts, store, app), f)
 	return err
 }
 

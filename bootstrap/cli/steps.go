@@ -5,7 +5,9 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/system"
@@ -14,12 +16,20 @@ import (
 
 // Steps lists everything that should be true of a box, in the order in which
 // it matters: first the system, because k3s starts slowly without swap and
-// with a wrong clock makes certificates that are not yet valid; then k3s.
-func Steps(s spec.Spec, f facts.Facts, store k3s.Store) []step.Step {
-	return slices.Concat(
+// with a wrong clock makes certificates that are not yet valid; then k3s; then
+// the application.
+func Steps(s spec.Spec, f facts.Facts, store k3s.Store, app application) []step.Step {
+	out := slices.Concat(
 		system.Steps(system.Input{Spec: s, Facts: f}),
 		k3s.Steps(k3s.Input{Spec: s, Facts: f, Store: store}),
 	)
+	if !s.Release.On() {
+		return out
+	}
+	// The system's images come first on the link, for nothing runs without them.
+	out = append(out, app.images.Step(k3s.ServerID, k3s.ImagesID))
+	app.release.Needs = []step.ID{k3s.PodsID, images.ID}
+	return append(out, release.Steps(app.release)...)
 }
 
 // selected leaves out what --only and --skip leave out.
@@ -47,7 +57,7 @@ func stepNames() []string {
 		return nil
 	}
 	var out []string
-	for _, s := range Steps(spec.Spec{Profile: p}, facts.Facts{}, nil) {
+	for _, s := range Steps(spec.Spec{Profile: p}, facts.Facts{}, nil, application{}) {
 		out = append(out, string(s.ID()))
 	}
 	return out

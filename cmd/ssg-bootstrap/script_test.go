@@ -97,6 +97,8 @@ func configuration(t host.Target, mirror, registry string) []byte {
     knownHostsFile: .known_hosts
     hostKeys: ["%s"]
     tlsSANs: [192.168.1.20]
+release:
+  enabled: false
 mirrors:
   k3s: %s
   registries:
