@@ -68,10 +68,11 @@ type Held struct {
 	Pinned bool `json:"pinned"`
 }
 
-// List returns all images of the box, and false where k3s does not run.
+// List returns all images of the box, and false where k3s does not run. The
+// kubelet's own second names, which are digests alone, are left out.
 func List(ctx context.Context, r host.Reader) ([]Held, bool, error) {
 	b, err := look(ctx, r, nil)
-	return b.images, b.up, err
+	return slices.DeleteFunc(b.images, func(h Held) bool { return strings.HasPrefix(h.Name, "sha256:") }), b.up, err
 }
 
 func look(ctx context.Context, r host.Reader, names []string) (box, error) {

@@ -31,6 +31,11 @@ func registryError(r reference, at name.Reference, err error) error {
 				Evidence: refused.Error(),
 				Next:     "check the name; if the image is private, `docker login " + host + "` on this computer, then run the same command again",
 			}
+		case http.StatusTooManyRequests:
+			return &fault.Error{
+				Code: fault.FetchFailed, Op: "fetch " + r.name, Err: fmt.Errorf("%s limits how much may be fetched", host), Evidence: refused.Error(),
+				Next: "wait an hour, or `docker login " + host + "` for a higher limit; what was fetched is kept",
+			}
 		}
 	}
 	if strings.Contains(err.Error(), "does not match requested digest") || strings.Contains(err.Error(), "error verifying sha256 checksum") {

@@ -115,7 +115,7 @@ func TestALayerCollectedOnTheWayIsSentAfterAll(t *testing.T) {
 	img := b.image(base, imagestest.Files{"app/server": "new"})
 	b.registry.Push(t, "owner/app:latest", img)
 
-	b.containerd.BeforeImport(func() { b.containerd.Remove("ghcr.io/owner/app:old") })
+	b.containerd.BeforeImport(func(context.Context) { b.containerd.Remove("ghcr.io/owner/app:old") })
 	b.mustInstall(b.set(appName))
 	b.converged(appName, img)
 	if !b.said("a layer was removed on the box meanwhile") {

@@ -8,6 +8,7 @@ package imagestest
 
 import (
 	"archive/tar"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -40,7 +41,7 @@ type Containerd struct {
 	// room is how many bytes of blobs fit, beforeImport what happens just
 	// before the next import.
 	room         int64
-	beforeImport func()
+	beforeImport func(context.Context)
 }
 
 type record struct {
@@ -63,8 +64,11 @@ func (c *Containerd) Start() { c.box.WriteFile(socket, "", 0o600) }
 // Room limits how many bytes of blobs fit.
 func (c *Containerd) Room(bytes int64) { c.set(func() { c.room = bytes }) }
 
-// BeforeImport does something once, when the next import is about to begin.
-func (c *Containerd) BeforeImport(what func()) { c.set(func() { c.beforeImport = what }) }
+// BeforeImport does something once, when the next import is about to begin;
+// its context ends with the box's power.
+func (c *Containerd) BeforeImport(what func(context.Context)) {
+	c.set(func() { c.beforeImport = what })
+}
 
 // Remove takes an image's name away and collects garbage.
 func (c *Containerd) Remove(name string) {
@@ -144,7 +148,10 @@ func (c *Containerd) ctr(call *hosttest.Call) int {
 		return call.Errorf("ctr: not in the kubelet's namespace: %q", args)
 	}
 	if hook := c.hook(args); hook != nil {
-		hook()
+		hook(call.Ctx)
+	}
+	if call.Ctx.Err() != nil {
+		return 137
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +176,7 @@ func (c *Containerd) ctr(call *hosttest.Call) int {
 	return call.Errorf("ctr: no model of %q", args)
 }
 
-func (c *Containerd) hook(args []string) func() {
+func (c *Containerd) hook(args []string) func(context.Context) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if args[3] != "import" {
