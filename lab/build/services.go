@@ -16,7 +16,7 @@ import (
 // They are fetched together so that all images have the same C library below.
 func servicePackages() []string {
 	return []string{
-		"bash", "busybox-static", "gosu", "tzdata",
+		"bash", "busybox-static", "gosu", "libc-bin", "tzdata",
 		"mariadb-client", "mariadb-server-core", "rabbitmq-server", "redis-server", "redis-tools",
 	}
 }
@@ -101,7 +101,7 @@ func (s service) images(repository string, base part) []plannedImage {
 func (b *builder) planBase(ctx context.Context, root string) (*picker, error) {
 	base := newPicker(root, nil)
 	libraries := []string{libraryFolder + "libstdc++.so.6", libraryFolder + "libcrypto.so.3", libraryFolder + "libssl.so.3", libraryFolder + "libz.so.1"}
-	if err := base.pick(append(libraries, "usr/bin/bash", "usr/lib64/"+loader, "usr/sbin/gosu")...); err != nil {
+	if err := base.pick(append(libraries, "usr/bin/bash", "usr/lib/locale/C.utf8", "usr/lib64/"+loader, "usr/sbin/gosu")...); err != nil {
 		return nil, err
 	}
 	for _, name := range mergedFolders() {
@@ -132,9 +132,6 @@ func (b *builder) script(service, name, to string, mode os.FileMode) image.File 
 
 func (b *builder) planMariaDB(root string, base *picker) (service, error) {
 	p := newPicker(root, base)
-	p.skip = func(name string) bool {
-		return strings.Contains(name, "test") // data of the server's own tests
-	}
 	var programs []string
 	for _, name := range []string{"mariadb", "mariadb-admin", "mariadb-binlog", "mariadb-check", "mariadb-dump", "mariadb-install-db", "mariadb-tzinfo-to-sql", "mariadb-upgrade", "my_print_defaults", "resolveip"} {
 		programs = append(programs, "usr/bin/"+name)

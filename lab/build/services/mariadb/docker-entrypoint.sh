@@ -3,6 +3,7 @@
 # the environment, in which order it sets a new data folder up, and how it takes
 # an interrupted set-up for a finished one.
 set -eo pipefail
+shopt -s nullglob
 
 mysql_note() { printf '%s [Note] [Entrypoint]: %s\n' "$(date -Iseconds)" "$*" >&2; }
 mysql_error() { printf '%s [ERROR] [Entrypoint]: %s\n' "$(date -Iseconds)" "$*" >&2; exit 1; }
@@ -44,7 +45,7 @@ settings() {
 configured() {
 	local name="$1"
 	shift
-	"$@" --verbose --help 2>/dev/null | awk -v name="$name" '$1 == name { print $2; exit }'
+	"$@" --verbose --help 2>/dev/null | awk -v name="$name" '/^[^ \t]/ && $1 == name { print $2; exit }'
 }
 
 quoted() {
@@ -113,7 +114,7 @@ healthcheck_users() {
 		echo "CREATE USER IF NOT EXISTS healthcheck@'$host' IDENTIFIED BY $(quoted "$password");"
 		echo "GRANT $MARIADB_HEALTHCHECK_GRANTS ON *.* TO healthcheck@'$host';"
 	done
-	(umask 077 && printf '[mariadb-client]\nport=3306\nsocket=%s\nuser=healthcheck\npassword=%s\n' "$socket" "$password" >"$data/.my-healthcheck.cnf")
+	(umask 077 && printf '[mariadb-client]\nport=%s\nsocket=%s\nuser=healthcheck\npassword=%s\n' "$port" "$socket" "$password" >"$data/.my-healthcheck.cnf")
 }
 
 # Users that belong to this server alone are kept out of the binary log; what
@@ -122,7 +123,9 @@ create_users() {
 	local root
 	root="$(quoted "$MARIADB_ROOT_PASSWORD")"
 	echo "SET @@SESSION.SQL_LOG_BIN=0; SET @@SESSION.SQL_MODE=REPLACE(@@SESSION.SQL_MODE, 'NO_BACKSLASH_ESCAPES', '');"
+	# Installing made roots without a password for each name of this machine.
 	echo "DROP USER IF EXISTS root@'127.0.0.1', root@'::1';"
+	echo "EXECUTE IMMEDIATE CONCAT('DROP USER IF EXISTS root@', QUOTE(@@hostname));"
 	healthcheck_users
 	echo "SET PASSWORD FOR root@localhost = PASSWORD($root);"
 	if [ -n "$MARIADB_ROOT_HOST" ] && [ "$MARIADB_ROOT_HOST" != localhost ]; then
@@ -212,6 +215,7 @@ check_settings() {
 
 set_up() {
 	check_settings
+	port="$(configured port "$@")"
 	install_data
 	start_temporary "$@"
 	root_now=
@@ -246,10 +250,10 @@ main() {
 		mysql_error "mariadbd failed while attempting to check config
 	command was: $* --verbose --help
 	$complaint"
-	data="$(configured datadir "$@")" socket="$(configured socket "$@")"
+	data="$(configured datadir "$@")" data="${data%/}" socket="$(configured socket "$@")"
 	mkdir -p "$data" "${socket%/*}"
 	if [ "$(id -u)" = 0 ]; then
-		find "$data" "${socket%/*}" \! -user mysql -exec chown mysql: '{}' +
+		find "$data" "${socket%/*}" \! -user mysql -exec chown -h mysql: '{}' +
 		mysql_note "Switching to dedicated user 'mysql'"
 		exec gosu mysql "$0" "$@"
 	fi

@@ -4,27 +4,27 @@
 # test that fails ends it with 1.
 set -o pipefail
 
-file="${MARIADB_DATADIR:-/var/lib/mysql}/.my-healthcheck.cnf"
+file=/var/lib/mysql/.my-healthcheck.cnf
 seconds_behind= io= sql= all= name=
 
 client() {
 	local defaults=()
-	[ ! -r "$file" ] || defaults=(--defaults-extra-file="$file" --defaults-group-suffix=)
-	mariadb "${defaults[@]}" --skip-ssl --skip-column-names --batch "$@"
+	[ ! -r "$file" ] || defaults=(--defaults-extra-file="$file")
+	mariadb "${defaults[@]}" --skip-ssl --batch "$@"
 }
 
 # Who is refused has been answered: the server takes connections, and not only
 # on the socket, as the temporary one of the first boot does.
 connect() {
 	local answer
-	answer="$(client -h 127.0.0.1 --protocol=tcp -e 'SELECT @@skip_networking' 2>&1)" && [ "$answer" = 0 ] && return
+	answer="$(client -h 127.0.0.1 --protocol=tcp --skip-column-names -e 'SELECT @@skip_networking' 2>&1)" && [ "$answer" = 0 ] && return
 	case "$answer" in *'ERROR 1045'* | *'ERROR 1698'*) return 0 ;; esac
 	echo "healthcheck connect failed" >&2
 	return 1
 }
 
 innodb_initialized() {
-	[ "$(client -e "SELECT 1 FROM information_schema.ENGINES WHERE engine='innodb' AND support IN ('YES', 'DEFAULT', 'ENABLED')")" = 1 ] && return
+	[ "$(client --skip-column-names -e "SELECT 1 FROM information_schema.ENGINES WHERE engine='innodb' AND support IN ('YES', 'DEFAULT', 'ENABLED')")" = 1 ] && return
 	echo "healthcheck innodb_initialized failed" >&2
 	return 1
 }
@@ -58,6 +58,7 @@ replication() {
 for argument; do
 	case "$argument" in
 	--defaults-file=* | --defaults-extra-file=*) file="${argument#*=}" ;;
+	--datadir=*) file="${argument#*=}/.my-healthcheck.cnf" ;;
 	--no-defaults) file= ;;
 	--replication_io) io=yes ;;
 	--replication_sql) sql=yes ;;

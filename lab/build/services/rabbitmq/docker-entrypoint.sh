@@ -17,7 +17,7 @@ fi
 
 if [[ "$1" == rabbitmq* ]] && [ "$(id -u)" = 0 ]; then
 	if [ "$1" = rabbitmq-server ]; then
-		find /var/lib/rabbitmq \! -user rabbitmq -exec chown rabbitmq '{}' +
+		find /var/lib/rabbitmq \! -user rabbitmq -exec chown -h rabbitmq '{}' +
 	fi
 	exec gosu rabbitmq "$0" "$@"
 fi

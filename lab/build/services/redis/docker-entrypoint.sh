@@ -6,7 +6,7 @@ set -e
 case "$1" in -* | *.conf) set -- redis-server "$@" ;; esac
 
 if [ "$1" = redis-server ] && [ "$(id -u)" = 0 ]; then
-	find . \! -user redis -exec chown redis '{}' +
+	find . \! -user redis -exec chown -h redis '{}' +
 	exec gosu redis "$0" "$@"
 fi
 
