@@ -2,6 +2,7 @@ package images_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,6 +143,22 @@ func (b *bench) converged(name string, img v1.Image) {
 	}
 	b.empty(b.box.Path("/var/lib/ssg-bootstrap/images"))
 	b.empty(filepath.Join(b.cache, "parcels"))
+}
+
+// kept is how many bytes of blobs are on this computer.
+func (b *bench) kept() (n int64) {
+	b.Helper()
+	entries, err := os.ReadDir(filepath.Join(b.cache, "blobs"))
+	for _, e := range entries {
+		info, infoErr := e.Info()
+		if err = errors.Join(err, infoErr); err == nil {
+			n += info.Size()
+		}
+	}
+	if err != nil {
+		b.Error(err)
+	}
+	return n
 }
 
 func (b *bench) empty(dir string) {

@@ -31,7 +31,7 @@ type delivery struct {
 const attempts = 3
 
 func (d *delivery) all(ctx context.Context) error {
-	images, b, err := d.set.observe(ctx, d.run.Host, nil)
+	images, b, err := d.set.observe(ctx, d.run.Host, fetching{allowed: true})
 	if err != nil {
 		return err
 	}

@@ -40,8 +40,10 @@ func TestWhatTheProcessorCannotRunIsRefusedBeforeAByteIsSent(t *testing.T) {
 		t.Errorf("%d bytes were sent, the box has %q", moved, b.containerd.Blobs())
 	}
 
-	// The scan is remembered by the layers' digests: even without the registry's
-	// layers the answer is the same; and a newer box may have the image.
+	// The scan is remembered by the layers' digests: now a plan alone, which
+	// fetches nothing, refuses it too. A newer box may have the image.
+	_, err = b.plan(b.set("mariadb:11-ubi9"))
+	refused(t, err, fault.ImageUnsuitable, "would not run on it", "use mariadb:11,")
 	o := b.options("mariadb:11-ubi9")
 	o.CPULevel = 2
 	set, err := images.New(o)
@@ -102,7 +104,7 @@ func TestWhatIsNotWhatItsDigestSaysIsThrownAway(t *testing.T) {
 		honest.ServeHTTP(w, r)
 	}))
 	defer tampered.Close()
-	_, err = b.plan(b.from(tampered.URL, appName))
+	err = b.from(tampered.URL, appName).Prepare(t.Context(), b.client, nil)
 	refused(t, err, fault.DigestMismatch, "what came is not what its digest says", "try another")
 	b.mustInstall(b.set(appName))
 	b.converged(appName, img)

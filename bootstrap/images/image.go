@@ -61,7 +61,7 @@ func (s *Set) resolve(ctx context.Context) ([]*image, error) {
 		out = append(out, img)
 	}
 	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+		return nil, together(errs)
 	}
 	s.resolved = out
 	return out, nil

@@ -141,9 +141,13 @@ func TestABoxWhoseK3sDoesNotRunYetIsPlannedLater(t *testing.T) {
 
 func TestPlanningChangesNothingOnTheBox(t *testing.T) {
 	b := newBench(t)
-	b.registry.Push(t, "owner/app:latest", b.image(base))
+	img := b.image(base)
+	b.registry.Push(t, "owner/app:latest", img)
 	before := strings.Join(b.box.Files(), "\n")
 	b.mustPlan(b.set(appName))
+	if kept := b.kept(); kept > size(t, img, 0)/10 {
+		t.Errorf("planning fetched %d bytes", kept)
+	}
 	if after := strings.Join(b.box.Files(), "\n"); after != before || len(b.containerd.Blobs()) > 0 {
 		t.Errorf("the box changed from\n%s\nto\n%s", before, after)
 	}

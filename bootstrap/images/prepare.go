@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -12,16 +13,24 @@ import (
 
 // Prepare finds out what the references mean, asks the box what it has, and
 // fetches and examines what it lacks; see, which may be nil, is told how far
-// that is. Planning does the same, silently: a run that calls Prepare first
-// shows what takes its time, and is refused before it changes anything. A box
-// whose k3s does not run yet lacks everything.
+// that is. A run that calls it between planning and applying shows what takes
+// its time, and is refused before it changes anything. A box whose k3s does not
+// run yet lacks everything.
 func (s *Set) Prepare(ctx context.Context, r host.Reader, see Progress) error {
-	_, _, err := s.observe(ctx, r, see)
+	_, _, err := s.observe(ctx, r, fetching{true, see})
 	return err
 }
 
-// observe is what Prepare and the step's plan share.
-func (s *Set) observe(ctx context.Context, r host.Reader, see Progress) ([]*image, box, error) {
+// fetching says whether what is to be examined may be fetched first. A plan
+// does not fetch: it refuses what an earlier run looked into, and costs little.
+type fetching struct {
+	allowed bool
+	see     Progress
+}
+
+// observe asks the box, resolves the references and refuses what the box's
+// processor cannot run.
+func (s *Set) observe(ctx context.Context, r host.Reader, f fetching) ([]*image, box, error) {
 	// The box is asked first: where many steps plan at once, their questions
 	// share a round trip, which none of them should keep waiting.
 	b, err := look(ctx, r, s.Names())
@@ -38,16 +47,22 @@ func (s *Set) observe(ctx context.Context, r host.Reader, see Progress) ([]*imag
 	if err != nil {
 		return nil, b, err
 	}
+	return all, b, s.judge(ctx, all, b, f)
+}
+
+// judge examines the images that the box lacks, and reports all that it cannot
+// have at once.
+func (s *Set) judge(ctx context.Context, all []*image, b box, f fetching) error {
 	var refused refusal
 	var errs []error
 	for _, img := range all {
-		if b.lacks(img) == "" || s.checked[img] {
+		if b.lacks(img) == "" || s.checked[img] || !f.allowed && !s.scanned(img) {
 			continue
 		}
-		n, err := s.examine(ctx, img, see)
+		n, err := s.examine(ctx, img, f.see)
 		switch {
 		case ctx.Err() != nil:
-			return nil, b, context.Cause(ctx)
+			return context.Cause(ctx)
 		case err != nil:
 			errs = append(errs, err)
 		case n.level > s.level:
@@ -56,7 +71,24 @@ func (s *Set) observe(ctx context.Context, r host.Reader, see Progress) ([]*imag
 			s.checked[img] = true
 		}
 	}
-	return all, b, errors.Join(append(errs, refused.err(s.level))...)
+	return together(append(errs, refused.err(s.level)))
+}
+
+// together joins errors, and leaves one alone as it is.
+func together(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
+
+// scanned reports whether an earlier run has looked into every layer.
+func (s *Set) scanned(img *image) bool {
+	return !slices.ContainsFunc(img.layers, func(l v1.Descriptor) bool {
+		_, ok := s.store.findings(l.Digest)
+		return !ok
+	})
 }
 
 // examine finds the processor level that an image needs.

@@ -81,7 +81,7 @@ func TestAnOCILayoutWithOneNamelessImageTakesAnyName(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.cache = t.TempDir()
-	_, err = b.plan(b.taken("oci:"+dir, appName))
+	err = b.taken("oci:"+dir, appName).Prepare(t.Context(), b.client, nil)
 	refused(t, err, fault.DigestMismatch, "no such file", "skopeo copy")
 }
 

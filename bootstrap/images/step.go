@@ -33,7 +33,7 @@ func (r resource) Needs() []step.ID { return r.needs }
 func (r resource) Lane() step.Lane  { return step.LaneLink }
 
 func (r resource) Observe(ctx context.Context, reader host.Reader) (observed, error) {
-	all, b, err := r.set.observe(ctx, reader, nil)
+	all, b, err := r.set.observe(ctx, reader, fetching{})
 	if err == nil && !b.up {
 		err = step.ErrDeferred
 	}
