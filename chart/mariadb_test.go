@@ -430,7 +430,7 @@ func TestMariaDBSetsAnInterruptedFirstBootAside(t *testing.T) {
 // given point.
 func (d *database) foreign(sql string) {
 	d.t.Helper()
-	if out, err := d.command("mariadb-install-db", "--no-defaults", "--datadir="+d.data(""), "--auth-root-authentication-method=normal", "--skip-test-db").CombinedOutput(); err != nil {
+	if out, err := d.command("mariadb-install-db", "--no-defaults", "--datadir="+d.data(""), "--auth-root-authentication-method=normal", "--skip-test-db", "--force").CombinedOutput(); err != nil {
 		d.t.Fatalf("%v: %s", err, out)
 	}
 	if sql == "" {

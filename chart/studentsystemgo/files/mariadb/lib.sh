@@ -74,7 +74,7 @@ initialise() {
   : >"$DATA/.ssg-first-boot"
   settle
   say "first boot: making the data directory"
-  mariadb-install-db --defaults-file="$CONFIG" --datadir="$DATA" --skip-test-db --skip-name-resolve \
+  mariadb-install-db --defaults-file="$CONFIG" --datadir="$DATA" --skip-test-db --skip-name-resolve --force \
     --auth-root-authentication-method=socket --auth-root-socket-user="$(id -un)" >"$RUN/install.log" 2>&1 ||
     { cat "$RUN/install.log" >&2; die "mariadb-install-db failed; the next start sets its remains aside and tries again"; }
   finish "${SERVER_ID:-$(($(od -An -N3 -tu4 /dev/urandom) + 1000))}"
