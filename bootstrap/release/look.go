@@ -55,11 +55,8 @@ type Looker func(ctx context.Context) (Seen, error)
 // ByBox lets the box ask its own API server: one query of the plan's round
 // trip, some kilobytes, and no connection from here.
 func ByBox(r host.Reader, namespace, name string) Looker {
-	base := "/api/v1/namespaces/" + namespace
 	return func(ctx context.Context) (Seen, error) {
-		answers, err := k3s.Get(ctx, r, base,
-			base+"/secrets?includeObject=Metadata&labelSelector=owner=helm,status!=superseded,name="+name,
-			base+"/secrets?includeObject=Metadata&labelSelector=owner!=helm")
+		answers, err := k3s.Get(ctx, r, lookPaths(namespace, name)...)
 		if err != nil {
 			return Seen{}, err
 		}
@@ -77,16 +74,34 @@ func ByBox(r host.Reader, namespace, name string) Looker {
 		}
 		seen.Terminating = ns.Status.Phase == "Terminating"
 		for _, a := range answers[1:] {
-			var t objectTable
-			if err := json.Unmarshal(a, &t); err != nil {
-				return Seen{}, fmt.Errorf("read the list of Secrets: %w", err)
-			}
-			for _, row := range t.Rows {
-				seen.add(row.Object.Metadata)
+			if err := seen.addTable(a); err != nil {
+				return Seen{}, err
 			}
 		}
 		return seen, nil
 	}
+}
+
+// lookPaths are what a look asks for: the release's newest revision, and the
+// Secrets beside it, whoever made them.
+func lookPaths(namespace, name string) []string {
+	base := "/api/v1/namespaces/" + namespace
+	return []string{
+		base,
+		base + "/secrets?includeObject=Metadata&labelSelector=owner=helm,status!=superseded,name=" + name,
+		base + "/secrets?includeObject=Metadata&labelSelector=owner!=helm",
+	}
+}
+
+func (s *Seen) addTable(text []byte) error {
+	var t objectTable
+	if err := json.Unmarshal(text, &t); err != nil {
+		return fmt.Errorf("read the list of Secrets: %w", err)
+	}
+	for _, row := range t.Rows {
+		s.add(row.Object.Metadata)
+	}
+	return nil
 }
 
 // objectTable is a list as the API server prints it, with the objects' metadata.
