@@ -20,14 +20,14 @@ type Fault struct {
 	Rate       int64 // bytes per second
 }
 
-// faults hands each request the first fault that fits it.
-type faults struct {
+// Faults hands each request the first fault that fits it.
+type Faults struct {
 	mu   sync.Mutex
 	list []Fault
 	seen map[int]int
 }
 
-func (f *faults) next(file string) Fault {
+func (f *Faults) next(file string) Fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.seen == nil {
@@ -43,9 +43,20 @@ func (f *faults) next(file string) Fault {
 	return Fault{}
 }
 
+// NewFaults takes the faults in the order in which they are tried.
+func NewFaults(list ...Fault) *Faults { return &Faults{list: list} }
+
+// ServeFile answers with a file, whole or the range that was asked for, as the
+// first fault for name shows it.
+func (f *Faults) ServeFile(w http.ResponseWriter, r *http.Request, name string, file *os.File, modified time.Time) {
+	if damaged := f.apply(w, r, name, file); damaged != nil {
+		http.ServeContent(damaged, r, name, modified, damaged.content)
+	}
+}
+
 // apply returns the file as the fault shows it, or nil when the request is
 // answered already.
-func (f *faults) apply(w http.ResponseWriter, r *http.Request, name string, file *os.File) *faultyWriter {
+func (f *Faults) apply(w http.ResponseWriter, r *http.Request, name string, file *os.File) *faultyWriter {
 	fault := f.next(name)
 	if fault.Status != 0 {
 		http.Error(w, http.StatusText(fault.Status), fault.Status)

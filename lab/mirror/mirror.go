@@ -26,12 +26,12 @@ import (
 type Mirror struct {
 	dir    string
 	mux    *http.ServeMux
-	faults *faults
+	faults *Faults
 }
 
 // New serves dir with the given faults.
 func New(dir string, list ...Fault) *Mirror {
-	m := &Mirror{dir: dir, mux: http.NewServeMux(), faults: &faults{list: list}}
+	m := &Mirror{dir: dir, mux: http.NewServeMux(), faults: NewFaults(list...)}
 	m.mux.HandleFunc("GET /{owner}/{repository}/releases/download/{version}/{file}", m.download)
 	m.mux.HandleFunc("GET /objects/release/asset/{owner}/{repository}/{version}/{file}", m.object)
 	m.mux.HandleFunc("GET /v1-release/channels/{channel}", m.channel)
@@ -75,9 +75,7 @@ func (m *Mirror) object(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	w.Header().Set("ETag", fmt.Sprintf(`"%x-%x"`, info.ModTime().UnixNano(), info.Size()))
-	if damaged := m.faults.apply(w, r, name, file); damaged != nil {
-		http.ServeContent(damaged, r, name, info.ModTime(), damaged.content)
-	}
+	m.faults.ServeFile(w, r, name, file, info.ModTime())
 }
 
 // channel sends the client to the release that a channel means. There is one
