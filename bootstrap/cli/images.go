@@ -203,7 +203,7 @@ func (a *app) planImages(ctx context.Context, o imagesFlags) (*session, measured
 	if err != nil {
 		return s, p, fmt.Errorf("look at %s: %w", s.name, err)
 	}
-	set, err := s.imageSet(o.refs, o.from)
+	set, err := s.newImages(images.Options{Refs: o.refs, From: o.from})
 	if err != nil {
 		return s, p, err
 	}

@@ -12,14 +12,18 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
-// imageSet is the given images for this box; the facts must be known.
+// imageSet is the images that the box is to have of their repositories, and no
+// others; the facts must be known.
 func (s *session) imageSet(refs []string, from string) (*images.Set, error) {
-	set, err := images.New(images.Options{
-		Refs: refs, From: from,
-		Mirrors:  s.cfg.Mirrors.Registries,
-		CacheDir: filepath.Join(s.a.cacheDir(), "images"),
-		CPULevel: s.facts.CPU.Level,
-	})
+	return s.newImages(images.Options{Refs: refs, From: from, Retire: true})
+}
+
+// newImages fills in what the box and the configuration say.
+func (s *session) newImages(o images.Options) (*images.Set, error) {
+	o.Mirrors = s.cfg.Mirrors.Registries
+	o.CacheDir = filepath.Join(s.a.cacheDir(), "images")
+	o.CPULevel = s.facts.CPU.Level
+	set, err := images.New(o)
 	if err != nil {
 		return nil, fmt.Errorf("choose images: %w", err)
 	}

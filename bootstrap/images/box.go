@@ -3,6 +3,7 @@ package images
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,10 +49,12 @@ k3s=$4; shift 5
 // box is what the box has.
 type box struct {
 	// up says that containerd answers.
-	up      bool
-	free    int64
-	images  []Held
-	blobs   map[string]bool
+	up     bool
+	free   int64
+	images []Held
+	blobs  map[string]bool
+	// pins are the names of the images that are kept, sorted.
+	pins    []string
 	parcels []string
 }
 
@@ -116,6 +119,7 @@ func parseBox(text string) (box, error) {
 			b.images = append(b.images, parseHeld(f[1:]))
 		}
 	}
+	b.pins = slices.Sorted(maps.Keys(pinned))
 	for i := range b.images {
 		b.images[i].Pinned = pinned[b.images[i].Name]
 	}

@@ -44,6 +44,11 @@ func (d *delivery) all(ctx context.Context) error {
 			return err
 		}
 	}
+	for _, name := range d.set.retired(b) {
+		if err := d.label(ctx, name, ""); err != nil {
+			return fmt.Errorf("let go of %s: %w", name, err)
+		}
+	}
 	return d.sweep(ctx, b.parcels, "")
 }
 
@@ -175,11 +180,17 @@ func (d *delivery) pin(ctx context.Context, img *image, b box) error {
 	if b.pinned(img) {
 		return nil
 	}
-	argv := []string{program3s, "ctr", "-n", "k8s.io", "images", "label", img.ref.name, pinLabel + "=" + pinValue}
-	if _, err := d.run.Host.Run(ctx, host.Command{Argv: argv, Root: true}); err != nil {
+	if err := d.label(ctx, img.ref.name, pinValue); err != nil {
 		return fmt.Errorf("keep %s: %w", img.ref.name, err)
 	}
 	return nil
+}
+
+// label sets the label that keeps an image, or takes it away.
+func (d *delivery) label(ctx context.Context, name, value string) error {
+	argv := []string{program3s, "ctr", "-n", "k8s.io", "images", "label", name, pinLabel + "=" + value}
+	_, err := d.run.Host.Run(ctx, host.Command{Argv: argv, Root: true})
+	return err
 }
 
 // sweep removes parcels that nobody will import, but one.

@@ -35,6 +35,10 @@ type Options struct {
 	// CacheDir keeps blobs on this computer until the box has them, so that
 	// nothing is downloaded twice.
 	CacheDir string
+	// Retire lets the kubelet remove other images of the same repositories when
+	// the disk fills: with each tag that is deployed and kept, one stays that
+	// nobody runs any more.
+	Retire bool
 	// CPULevel is the level of the box's processor, 1 to 4 for x86-64-v1 to v4.
 	CPULevel int
 	// Keychain has the registries' passwords; nil is docker's configuration.
@@ -50,6 +54,7 @@ type Set struct {
 	source source
 	store  store
 	level  int
+	retire bool
 	// turn is held by whoever resolves or fetches: what one asker found out
 	// the next one need not ask again.
 	turn     chan struct{}
@@ -78,7 +83,7 @@ func New(o Options) (*Set, error) {
 		return nil, err
 	}
 	return &Set{
-		refs: refs, source: src, store: store, level: cmp.Or(o.CPULevel, 1),
+		refs: refs, source: src, store: store, level: cmp.Or(o.CPULevel, 1), retire: o.Retire,
 		turn: make(chan struct{}, 1), checked: make(map[*image]bool),
 	}, nil
 }

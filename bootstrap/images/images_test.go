@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images/imagestest"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
@@ -193,6 +194,40 @@ func TestAnUnpinnedImageIsPinnedWithoutSendingIt(t *testing.T) {
 	b.converged(appName, img)
 	if b.containerd.Imports() != 1 {
 		t.Errorf("imported %d times", b.containerd.Imports())
+	}
+}
+
+func TestOtherTagsOfARepositoryMayBeCollectedWhereThatIsWanted(t *testing.T) {
+	b := newBench(t)
+	const older = "ghcr.io/owner/app:sha-1"
+	b.registry.Push(t, "owner/app:sha-1", b.image(base, imagestest.Files{"app/server": "1"}))
+	b.registry.Push(t, "library/mariadb:11", b.image(base))
+	img := b.image(base, imagestest.Files{"app/server": "2"})
+	b.registry.Push(t, "owner/app:latest", img)
+	b.mustInstall(b.set(older, "mariadb:11", appName))
+	if p := b.mustPlan(b.set(appName)); !p.Empty() {
+		t.Errorf("unasked, the plan is %+v", p)
+	}
+
+	o := b.options(appName)
+	o.Retire = true
+	set, err := images.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := b.mustPlan(set).Steps[0].Changes; len(c) != 1 || c[0].Verb != step.Update || c[0].Object != older {
+		t.Errorf("the plan is %+v", c)
+	}
+	b.mustInstall(set)
+	b.converged(appName, img)
+	held, _, err := images.List(t.Context(), b.client)
+	for _, h := range held {
+		if h.Pinned == (h.Name == older) {
+			t.Errorf("%s: pinned %v", h.Name, h.Pinned)
+		}
+	}
+	if err != nil || len(held) != 3 {
+		t.Errorf("the box has %+v, %v", held, err)
 	}
 }
 

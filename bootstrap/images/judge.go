@@ -129,5 +129,8 @@ func advice(r reference, n need) string {
 	case strings.HasPrefix(r.name, "cgr.dev/"):
 		return "use the official image of " + path.Base(repository) + ", made of Debian or Alpine"
 	}
+	if strings.HasSuffix(n.why, fmt.Sprintf("needs x86-64-v%d", n.level)) {
+		return "build " + path.Base(repository) + " for x86-64-v1 (-march=x86-64)"
+	}
 	return "use an image of " + path.Base(repository) + " that is made of Debian, Ubuntu or Alpine"
 }

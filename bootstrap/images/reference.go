@@ -40,6 +40,15 @@ func registryOf(r name.Reference) string {
 	return hub
 }
 
+// repository is a name without its tag or digest.
+func repository(name string) string {
+	name, _, _ = strings.Cut(name, "@")
+	if colon := strings.LastIndexByte(name, ':'); colon > strings.LastIndexByte(name, '/') {
+		name = name[:colon]
+	}
+	return name
+}
+
 // located is where a reference's registry, or what stands in for it, has it.
 func located(r reference, mirrors map[string]string) (name.Reference, error) {
 	mirror, ok := mirrors[registryOf(r.parsed)]

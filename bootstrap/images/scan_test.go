@@ -127,13 +127,15 @@ func TestTheAdviceNamesAnImageThatRuns(t *testing.T) {
 		"mysql:8.4":                          "use mariadb:11, ",
 		"registry.access.redhat.com/x:1-ol9": "use x:1 or a tag that ends in -alpine",
 		"cgr.dev/chainguard/redis:latest":    "use the official image of redis",
+		"ghcr.io/o/app:1":                    "build app for x86-64-v1 (-march=x86-64)",
 		"quay.io/a/b:1":                      "use an image of b that is made of Debian",
 	} {
 		r, err := parseReference(ref)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := advice(r, need{2, "it"}); !strings.HasPrefix(got, want) {
+		why := map[bool]string{true: "/app/server needs x86-64-v2", false: "it"}[strings.HasPrefix(want, "build")]
+		if got := advice(r, need{2, why}); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %q", ref, got)
 		}
 	}

@@ -62,10 +62,29 @@ func (r resource) Diff(o observed) ([]step.Change, error) {
 			out = append(out, step.Change{Verb: step.Update, Object: img.ref.name, Why: "the kubelet might remove it when the disk fills"})
 		}
 	}
+	for _, name := range r.set.retired(b) {
+		out = append(out, step.Change{Verb: step.Update, Object: name, Why: "no longer wanted, the kubelet may remove it when the disk fills"})
+	}
 	for _, name := range leftovers(o) {
 		out = append(out, step.Change{Verb: step.Remove, Object: path.Join(parcelDir, name), Why: "left by a run that broke off"})
 	}
 	return out, nil
+}
+
+// retired are images that are kept though the set has others of their
+// repositories.
+func (s *Set) retired(b box) []string {
+	if !s.retire {
+		return nil
+	}
+	wanted := s.Names()
+	var repositories []string
+	for _, name := range wanted {
+		repositories = append(repositories, repository(name))
+	}
+	return slices.DeleteFunc(slices.Clone(b.pins), func(name string) bool {
+		return slices.Contains(wanted, name) || !slices.Contains(repositories, repository(name))
+	})
 }
 
 // leftovers are parcels of images that are no longer to be imported.

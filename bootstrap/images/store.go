@@ -75,7 +75,8 @@ func (s store) has(h v1.Hash) bool {
 
 // keep takes a blob in if it is what its digest says.
 func (s store) keep(h v1.Hash, from io.Reader) (err error) {
-	f, err := os.CreateTemp(filepath.Join(s.dir, "blobs"), ".new-*")
+	// Half a blob is no more worth keeping than half a parcel.
+	f, err := os.CreateTemp(filepath.Join(s.dir, "parcels"), "blob-*")
 	if err != nil {
 		return fmt.Errorf("keep blob: %w", err)
 	}

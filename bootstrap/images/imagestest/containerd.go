@@ -267,7 +267,9 @@ func (c *Containerd) label(call *hosttest.Call, args []string) int {
 		return call.Errorf("ctr: image %q: not found", args)
 	}
 	key, value, _ := strings.Cut(args[1], "=")
-	c.images[args[0]].labels = map[string]string{key: value}
+	if c.images[args[0]].labels = map[string]string{key: value}; value == "" {
+		c.images[args[0]].labels = nil
+	}
 	return 0
 }
 
