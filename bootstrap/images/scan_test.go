@@ -122,13 +122,13 @@ func TestDistributionsAreCompiledForTheirLevel(t *testing.T) {
 
 func TestTheAdviceNamesAnImageThatRuns(t *testing.T) {
 	for ref, want := range map[string]string{
-		"mariadb:11.8-ubi9":                  "use mariadb:11.8, ",
-		"mariadb:lts-ubi":                    "use mariadb:lts, ",
-		"mysql:8.4":                          "use mariadb:11, ",
-		"registry.access.redhat.com/x:1-ol9": "use x:1 or a tag that ends in -alpine",
-		"cgr.dev/chainguard/redis:latest":    "use the official image of redis",
-		"ghcr.io/o/app:1":                    "build app for x86-64-v1 (-march=x86-64)",
-		"quay.io/a/b:1":                      "use an image of b that is made of Debian",
+		"mariadb:11.8-ubi9":               "use mariadb:11.8, ",
+		"mariadb:lts-ubi":                 "use mariadb:lts, ",
+		"mysql:8.4":                       "use mariadb:11, ",
+		"quay.io/o/x:1-ol9":               "use x:1 or a tag that ends in -alpine",
+		"cgr.dev/chainguard/redis:latest": "use the official image of redis",
+		"ghcr.io/o/app:1":                 "build app for x86-64-v1 (-march=x86-64)",
+		"quay.io/a/b:1":                   "use an image of b that is made of Debian",
 	} {
 		r, err := parseReference(ref)
 		if err != nil {
