@@ -135,7 +135,7 @@ func diskFillsUp(t *testing.T, b *box) {
 	b.link.SetRate(8 * link.Mbit)
 	defer b.link.SetRate(0)
 	install := []string{"install", "--host", hostName, "--only", "k3s-binary"}
-	b.root(t, "rm -f /full") // of an earlier run on the same box
+	b.root(t, "rm -f /full /usr/local/bin/k3s /var/lib/ssg-bootstrap/k3s.record") // of an earlier run on the same box
 	third := make(chan struct{})
 	reached := false
 	r := c.start(t, func(e event) {
