@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/v1/random"
+
+	"github.com/omkar619-dev/ssg-bootstrap/lab/build/image"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/control"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/link"
 )
@@ -147,5 +150,29 @@ func TestMirrorIsServed(t *testing.T) {
 	body, err := io.ReadAll(response.Body)
 	if err != nil || string(body) != "sums\n" {
 		t.Errorf("%s: %q, %v", response.Status, body, err)
+	}
+}
+
+func TestRegistryIsServedAndCounted(t *testing.T) {
+	dir := t.TempDir()
+	img, err := random.Image(1024, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := image.WriteLayout(filepath.Join(dir, "app"), []image.Named{{Name: "ghcr.io/owner/app:latest", Image: img}}); err != nil {
+		t.Fatal(err)
+	}
+	client, info, _ := start(t, control.Config{Socket: socket(t), Target: "127.0.0.1:1", Mirror: t.TempDir(), Images: dir})
+	response, err := http.Get(info.Registry + "/v2/owner/app/manifests/latest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("%s: %q, %v", response.Status, body, err)
+	}
+	if info, err = client.Info(t.Context()); err != nil || info.Pulled.ManifestBytes != int64(len(body)) {
+		t.Errorf("counted %+v, %v after %d bytes", info.Pulled, err, len(body))
 	}
 }

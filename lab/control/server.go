@@ -16,16 +16,19 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/link"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/mirror"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/registry"
 )
 
 // Config is what a server serves. Ports that are taken, or 0, give way to free ones.
 type Config struct {
-	Socket     string
-	Target     string // the box's sshd
-	Mirror     string // the folder of releases
-	Build      string // tells one build of the program from another
-	LinkPort   int
-	MirrorPort int
+	Socket       string
+	Target       string // the box's sshd
+	Mirror       string // the folder of releases
+	Images       string // the folder of images
+	Build        string // tells one build of the program from another
+	LinkPort     int
+	MirrorPort   int
+	RegistryPort int
 }
 
 // Info is what a running server answers.
@@ -34,8 +37,11 @@ type Info struct {
 	Build    string     `json:"build"`
 	Target   string     `json:"target"`
 	LinkPort int        `json:"linkPort"`
-	Mirror   string     `json:"mirror"` // URL
+	Mirror   string     `json:"mirror"`   // URL
+	Registry string     `json:"registry"` // URL
 	Link     link.Stats `json:"link"`
+	// Pulled is what left the registry.
+	Pulled registry.Stats `json:"pulled"`
 }
 
 // Serve serves until the context ends or a client says quit.
@@ -54,11 +60,23 @@ func Serve(ctx context.Context, config Config) error {
 		return err
 	}
 	defer releases.Close()
+	images := registry.New(config.Images)
+	shop, err := onPort(config.RegistryPort, func(address string) (*mirror.Server, error) { return mirror.Listen(address, images) })
+	if err != nil {
+		return err
+	}
+	defer shop.Close()
+	info := func() Info {
+		return Info{
+			PID: os.Getpid(), Build: config.Build, Target: config.Target,
+			LinkPort: bad.Port(), Mirror: releases.URL(), Registry: shop.URL(), Link: bad.Stats(), Pulled: images.Stats(),
+		}
+	}
 	listener, err := listenUnix(config.Socket)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: handler(config, bad, releases, quit), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler(info, bad, quit), ReadHeaderTimeout: 10 * time.Second}
 	// The last answer gets out before the socket closes.
 	defer context.AfterFunc(ctx, func() {
 		graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
@@ -98,14 +116,11 @@ func listenUnix(socket string) (net.Listener, error) {
 	return listener, nil
 }
 
-func handler(config Config, bad *link.Link, releases *mirror.Server, quit func()) http.Handler {
+func handler(info func() Info, bad *link.Link, quit func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /info", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(Info{
-			PID: os.Getpid(), Build: config.Build, Target: config.Target,
-			LinkPort: bad.Port(), Mirror: releases.URL(), Link: bad.Stats(),
-		}) // a client that is gone misses nothing
+		_ = json.NewEncoder(w).Encode(info()) // a client that is gone misses nothing
 	})
 	mux.HandleFunc("POST /link", func(w http.ResponseWriter, r *http.Request) {
 		if err := turn(bad, r.FormValue("verb"), r.FormValue("value"), r.FormValue("way")); err != nil {

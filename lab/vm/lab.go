@@ -31,6 +31,9 @@ func (l Lab) RunDir() string { return filepath.Join(l.Root, "run") }
 // Mirror is the folder that stands in for GitHub's releases.
 func (l Lab) Mirror() string { return filepath.Join(l.Root, "out", "mirror") }
 
+// Images is the folder of OCI layouts that stands in for the image registries.
+func (l Lab) Images() string { return filepath.Join(l.Root, "out", "images") }
+
 func (l Lab) storeDir() string { return filepath.Join(l.Root, "store") }
 
 func (l Lab) guestDir(name string) string { return filepath.Join(l.RunDir(), name) }

@@ -91,5 +91,8 @@ hosts:
     knownHostsFile: %q
 mirrors:
   k3s: %s
-`, guest.State().Name, info.LinkPort, vm.User, guest.IdentityFile(), guest.KnownHostsFile(), info.Mirror)
+  registries:
+    docker.io: %[7]s
+    ghcr.io: %[7]s
+`, guest.State().Name, info.LinkPort, vm.User, guest.IdentityFile(), guest.KnownHostsFile(), info.Mirror, info.Registry)
 }

@@ -114,7 +114,7 @@ func TestFilesLeadThroughTheLink(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		info := control.Info{LinkPort: 4022, Mirror: "http://127.0.0.1:4080"}
+		info := control.Info{LinkPort: 4022, Mirror: "http://127.0.0.1:4080", Registry: "http://127.0.0.1:4050"}
 		for range 2 { // each start writes them again
 			if err := writeFiles(opened, guest, info); err != nil {
 				t.Fatal(err)
@@ -123,6 +123,9 @@ func TestFilesLeadThroughTheLink(t *testing.T) {
 		config, err := os.ReadFile(filepath.Join(dir, configFile))
 		if err != nil || !strings.Contains(string(config), "port: 4022\n") || !strings.Contains(string(config), "k3s: http://127.0.0.1:4080\n") {
 			t.Errorf("%s of %s: %s, %v", configFile, name, config, err)
+		}
+		if want := "registries:\n    docker.io: http://127.0.0.1:4050\n    ghcr.io: http://127.0.0.1:4050\n"; !strings.Contains(string(config), want) {
+			t.Errorf("%s of %s does not lead to the registry: %s", configFile, name, config)
 		}
 		ssh, err := os.ReadFile(filepath.Join(dir, sshConfigFile))
 		if err != nil || !strings.Contains(string(ssh), "Port 4022\n") {

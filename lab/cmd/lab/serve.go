@@ -23,23 +23,24 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/lab/vm"
 )
 
-// Files of the link and mirror in a box's folder.
+// Files of the link and its companions in a box's folder.
 const (
 	socketFile   = "control.sock"
 	serveLogFile = "serve.log"
 	portsFile    = "serve.json"
 )
 
-// servePorts are where link and mirror were last, to be there again.
+// servePorts are where link, mirror and registry were last, to be there again.
 type servePorts struct {
-	Link   int `json:"link"`
-	Mirror int `json:"mirror"`
+	Link     int `json:"link"`
+	Mirror   int `json:"mirror"`
+	Registry int `json:"registry"`
 }
 
 func newServe(l *lab) *cobra.Command {
 	return &cobra.Command{
 		Use:    "serve",
-		Short:  "Run the link and the mirror in the foreground (`lab up` runs this in the background)",
+		Short:  "Run the link, the mirror and the registry in the foreground (`lab up` runs this in the background)",
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -57,8 +58,8 @@ func newServe(l *lab) *cobra.Command {
 			}
 			last := lastPorts(guest)
 			return control.Serve(command.Context(), control.Config{
-				Socket: pathOf(guest, socketFile), Target: guest.SSHAddr(), Mirror: opened.Mirror(),
-				Build: build, LinkPort: last.Link, MirrorPort: last.Mirror,
+				Socket: pathOf(guest, socketFile), Target: guest.SSHAddr(), Mirror: opened.Mirror(), Images: opened.Images(),
+				Build: build, LinkPort: last.Link, MirrorPort: last.Mirror, RegistryPort: last.Registry,
 			})
 		},
 	}
@@ -94,22 +95,22 @@ func lastPorts(guest *vm.Guest) servePorts {
 	return ports
 }
 
-// attach puts the link and the mirror beside a box and writes the files that
+// attach puts the link, the mirror and the registry beside a box and writes the files that
 // lead to it.
 func attach(ctx context.Context, opened vm.Lab, guest *vm.Guest) error {
 	info, err := ensureServing(ctx, guest)
 	if err != nil {
 		return err
 	}
-	address, err := url.Parse(info.Mirror)
+	mirrorPort, err := portOf(info.Mirror)
 	if err != nil {
 		return fmt.Errorf("read the mirror's address: %w", err)
 	}
-	port, err := strconv.Atoi(address.Port())
+	registryPort, err := portOf(info.Registry)
 	if err != nil {
-		return fmt.Errorf("read the mirror's address: %w", err)
+		return fmt.Errorf("read the registry's address: %w", err)
 	}
-	ports, err := json.Marshal(servePorts{info.LinkPort, port})
+	ports, err := json.Marshal(servePorts{info.LinkPort, mirrorPort, registryPort})
 	if err != nil {
 		return fmt.Errorf("keep ports: %w", err)
 	}
@@ -120,6 +121,14 @@ func attach(ctx context.Context, opened vm.Lab, guest *vm.Guest) error {
 		return err
 	}
 	return writeFiles(opened, guest, info)
+}
+
+func portOf(address string) (int, error) {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(parsed.Port())
 }
 
 // ensureServing returns the server in the background if it is of this build and

@@ -90,7 +90,7 @@ func printBox(out io.Writer, box boxStatus) error {
 	if _, err := fmt.Fprintf(out, "%s: %s\n", box.Name, state); err != nil || box.Serving == nil {
 		return err
 	}
-	if _, err := fmt.Fprintf(out, "  mirror %s\n  link   127.0.0.1:%d, ", box.Serving.Mirror, box.Serving.LinkPort); err != nil {
+	if _, err := fmt.Fprintf(out, "  mirror   %s\n  registry %s\n  link     127.0.0.1:%d, ", box.Serving.Mirror, box.Serving.Registry, box.Serving.LinkPort); err != nil {
 		return err
 	}
 	return printLink(out, box.Serving.Link)
@@ -149,6 +149,7 @@ func env(ctx context.Context, opened vm.Lab, guest *vm.Guest, args []string, out
 		"sudo_password": guest.PasswordFile(),
 		"console":       guest.Console(),
 		"releases":      opened.Mirror(),
+		"images":        opened.Images(),
 		"ssh":           guest.SSHAddr(),
 		"lan_6443":      at(ports.API),
 		"lan_80":        at(ports.HTTP),
@@ -157,6 +158,7 @@ func env(ctx context.Context, opened vm.Lab, guest *vm.Guest, args []string, out
 	if info, err := control.Dial(pathOf(guest, socketFile)).Info(ctx); err == nil {
 		values["link"] = at(info.LinkPort)
 		values["mirror"] = info.Mirror
+		values["registry"] = info.Registry
 	}
 	var keys []string
 	for key := range values {
