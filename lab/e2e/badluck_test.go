@@ -129,13 +129,21 @@ func readOnlyRoot(t *testing.T, b *box) {
 	b.root(t, "mount -o remount,rw /")
 }
 
+// fillDisk takes all room, what is reserved for root too.
+const fillDisk = `mkdir /full
+i=0
+for size in 4G 256M 8M 1M; do
+  while fallocate -l "$size" "/full/$i" 2>/dev/null; do i=$((i + 1)); done
+  rm -f "/full/$i"
+done`
+
 func diskFillsUp(t *testing.T, b *box) {
 	const size = 40 << 20
 	c, _ := b.fakeRelease(t, "v1.36.4+k3s93", size)
 	b.link.SetRate(8 * link.Mbit)
 	defer b.link.SetRate(0)
 	install := []string{"install", "--host", hostName, "--only", "k3s-binary"}
-	b.root(t, "rm -f /full /usr/local/bin/k3s /var/lib/ssg-bootstrap/k3s.record") // of an earlier run on the same box
+	b.root(t, "rm -rf /full /usr/local/bin/k3s /var/lib/ssg-bootstrap/k3s.record") // of an earlier run on the same box
 	third := make(chan struct{})
 	reached := false
 	r := c.start(t, func(e event) {
@@ -145,8 +153,7 @@ func diskFillsUp(t *testing.T, b *box) {
 		}
 	}, install...)
 	await(t, r, third, "a third of the upload")
-	// Root may use what is reserved for it as well.
-	b.root(t, "set -- $(stat -f -c '%f %S' /); fallocate -l $(($1 * $2 - 8388608)) /full")
+	b.root(t, fillDisk)
 	if exit := r.wait(t); exit != 1 {
 		t.Fatalf("exit %d\n%s", exit, r.log())
 	}
@@ -156,7 +163,7 @@ func diskFillsUp(t *testing.T, b *box) {
 	}
 	failed.says(t, "free", "run the same command again")
 	c.refused(t, 1, "disk-full", install...).says(t, "MiB")
-	b.root(t, "rm /full")
+	b.root(t, "rm -r /full")
 	arrived, err := strconv.ParseInt(strings.TrimSpace(b.root(t, `cat /var/lib/ssg-bootstrap/uploads/*.part | wc -c`)), 10, 64)
 	if err != nil || arrived < size/4 {
 		t.Fatalf("%d bytes are left of the upload, %v", arrived, err)
