@@ -162,7 +162,7 @@ func diskFillsUp(t *testing.T, b *box) {
 		t.Fatalf("%+v", failed.Error)
 	}
 	failed.says(t, "free", "run the same command again")
-	c.refused(t, 1, "disk-full", install...).says(t, "MiB")
+	c.refused(t, 5, "preflight-refused", install...).says(t, "MiB free", "free space")
 	b.root(t, "rm -r /full")
 	arrived, err := strconv.ParseInt(strings.TrimSpace(b.root(t, `cat /var/lib/ssg-bootstrap/uploads/*.part | wc -c`)), 10, 64)
 	if err != nil || arrived < size/4 {
