@@ -21,7 +21,7 @@ func TestNoOutputAndNoCommandLineHoldsASecret(t *testing.T) {
 	for _, args := range [][]string{
 		{"doctor"}, {"plan", "--diff", "--only", "zram,sysctls,firewall,clock"}, {"install", "--only", "zram"},
 		{"install", "--only", "zram"}, {"status"}, {"kubeconfig", "--kubeconfig", config + ".kube"},
-		{"uninstall", "--confirm", "oldpc"}, {"tunnel"},
+		{"deploy"}, {"rotate", "jwt"}, {"uninstall", "--confirm", "oldpc"}, {"tunnel"},
 	} {
 		for _, mode := range []string{"plain", "json"} {
 			w, _ := newWorld(t)

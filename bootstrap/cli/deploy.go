@@ -11,6 +11,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
@@ -41,8 +42,6 @@ of your kubeconfig, which fetches the images itself.`,
 	cmd.Flags().StringVar(&o.profile, "profile", "", "a built-in `profile`, the path of one, or auto (default: the configuration's, else auto)")
 	cmd.Flags().StringVar(&o.imageTag, "image-tag", "", "the application's image `tag` (default: the configuration's, else the one that is deployed)")
 	cmd.Flags().StringVar(&o.context, "context", "", "a `context` of your kubeconfig instead of a box")
-	cmd.MarkFlagsMutuallyExclusive("context", "host")
-	cmd.MarkFlagsMutuallyExclusive("context", "host-key")
 	complete(cmd, "profile", profileNames)
 	return cmd
 }
@@ -56,6 +55,9 @@ func deployRun(ctx context.Context, a *app, o deployOptions) error {
 		return err
 	}
 	if o.context != "" {
+		if err := o.onlyContext(); err != nil {
+			return err
+		}
 		return deployToContext(ctx, a, o)
 	}
 	s, err := a.open(ctx, o.hostFlags)
@@ -68,6 +70,9 @@ func deployRun(ctx context.Context, a *app, o deployOptions) error {
 	}
 	if s.steps = slices.DeleteFunc(s.steps, notDeployed); len(s.steps) == 0 {
 		return noRelease(s.name)
+	}
+	if !s.facts.K3s.Active {
+		return fault.New(fault.NotInstalled, "", "k3s does not run on %s", s.name)
 	}
 	if err := refusal(facts.Refused(s.check(facts.Measured{}))); err != nil {
 		return err

@@ -143,3 +143,11 @@ func checkTag(tag string) error {
 func noRelease(name string) error {
 	return fault.New(fault.Usage, "take `release.enabled: false` out of the configuration", "the configuration deploys nothing on %s", name)
 }
+
+// onlyContext refuses a box beside a context.
+func (f hostFlags) onlyContext() error {
+	if f.host == "" && f.hostKey == "" {
+		return nil
+	}
+	return fault.New(fault.Usage, "give --host for a box, or --context for a cluster of your kubeconfig", "--context and --host name two clusters")
+}

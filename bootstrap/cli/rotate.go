@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
@@ -47,8 +49,6 @@ refused. What broke off is continued by the same command.
 	o.hostFlags.add(a, cmd)
 	cmd.Flags().StringVar(&o.profile, "profile", "", "the `profile` with which it was deployed (default: the configuration's, else auto)")
 	cmd.Flags().StringVar(&o.context, "context", "", "a `context` of your kubeconfig instead of a box")
-	cmd.MarkFlagsMutuallyExclusive("context", "host")
-	cmd.MarkFlagsMutuallyExclusive("context", "host-key")
 	complete(cmd, "profile", profileNames)
 	return cmd
 }
@@ -61,7 +61,13 @@ type RotateData struct {
 }
 
 func rotateRun(ctx context.Context, a *app, o rotateOptions) error {
+	if !slices.Contains(release.Rotations(), o.what) {
+		return fault.New(fault.Usage, "name one of "+strings.Join(release.Rotations(), ", "), "%q cannot be rotated", o.what)
+	}
 	if o.context != "" {
+		if err := o.onlyContext(); err != nil {
+			return err
+		}
 		in, c, err := a.contextRelease(o.context, o.profile, "")
 		if err != nil {
 			return err
