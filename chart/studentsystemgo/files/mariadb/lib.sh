@@ -175,9 +175,13 @@ GRANT ALL PRIVILEGES ON *.* TO '$me'@'localhost' WITH GRANT OPTION;
 DROP USER IF EXISTS ''@'localhost';
 SQL
   account root localhost root-password
+  # A root from elsewhere is made on request only; one that an adopted directory
+  # brings follows the Secret too.
   if [ "$ROOT_HOST" != localhost ]; then
     account root "$ROOT_HOST" root-password
     printf "GRANT ALL PRIVILEGES ON *.* TO 'root'@'%s' WITH GRANT OPTION;\n" "$ROOT_HOST"
+  else
+    printf "ALTER USER IF EXISTS 'root'@'%%' IDENTIFIED BY %s;\n" "$(literal root-password)"
   fi
   account "$DB_USER" % password
   account "$REPLICATION_USER" % replication-password
