@@ -197,7 +197,7 @@ func twoRuns(t *testing.T, b *box) {
 	if exit := first.wait(t); exit != 130 {
 		t.Errorf("Ctrl-C: exit %d\n%s", exit, first.log())
 	}
-	if r := first.result(t); r.Error == nil || r.Error.Code != "interrupted" || !strings.Contains(r.Error.Next, "ssg-bootstrap install") {
+	if r := first.result(t); r.Error == nil || r.Error.Code != "interrupted" || !strings.HasSuffix(r.Error.Next, strings.Join(install, " ")) {
 		t.Errorf("Ctrl-C: %+v", r.Error)
 	}
 	b.link.SetRate(0)
