@@ -96,7 +96,7 @@ func (c *Cluster) Explain(op string, err error) error {
 	case errors.As(err, &own), errors.Is(err, context.Canceled):
 		return fmt.Errorf("%s: %w", op, err)
 	case isTerminating(err):
-		return c.terminating(op)
+		return Terminating(op, c.Namespace)
 	case apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 		return &fault.Error{Code: fault.ClusterUnreachable, Op: op, Err: err, Next: "use a kubeconfig whose user may do this; `kubectl auth can-i --list -n " + c.Namespace + "` shows what it may"}
 	case errors.As(err, &status):

@@ -29,13 +29,14 @@ func (c *Cluster) EnsureNamespace(ctx context.Context) error {
 		return c.Explain(op, err)
 	}
 	if ns.DeletionTimestamp != nil || ns.Status.Phase == corev1.NamespaceTerminating {
-		return c.terminating(op, ns.Status.Conditions...)
+		return Terminating(op, c.Namespace, ns.Status.Conditions...)
 	}
 	return nil
 }
 
-// terminating says why a namespace does not go away, as far as it knows.
-func (c *Cluster) terminating(op string, why ...corev1.NamespaceCondition) error {
+// Terminating is the error about a namespace that is being deleted; it says why
+// it does not go away, as far as that is known.
+func Terminating(op, namespace string, why ...corev1.NamespaceCondition) error {
 	var evidence []string
 	for _, w := range why {
 		if w.Status == corev1.ConditionTrue && w.Message != "" {
@@ -47,6 +48,6 @@ func (c *Cluster) terminating(op string, why ...corev1.NamespaceCondition) error
 		Err:      errors.New("it is being deleted"),
 		Evidence: strings.Join(evidence, "\n"),
 		Next: fmt.Sprintf("see what it waits for with `kubectl get namespace %s -o jsonpath='{.status.conditions}'`; once it is gone, run the same command again",
-			c.Namespace),
+			namespace),
 	}
 }

@@ -55,8 +55,12 @@ func OnBox(ctx context.Context, h host.Host, namespace string) (*cluster.Cluster
 // look is deferred while there is no API to ask.
 func (in Input) look(ctx context.Context, r host.Reader) (Seen, error) {
 	seen, err := ByBox(r, in.Want.Namespace, in.Want.Name)(ctx)
-	if errors.Is(err, k3s.ErrNoAnswer) {
+	switch {
+	case errors.Is(err, k3s.ErrNoAnswer):
 		return seen, step.ErrDeferred
+	case err == nil && seen.Terminating:
+		// What is in it may look as it should be, and is about to go.
+		return seen, cluster.Terminating("look at the namespace "+in.Want.Namespace, in.Want.Namespace)
 	}
 	return seen, err
 }

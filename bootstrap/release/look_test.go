@@ -1,0 +1,114 @@
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+)
+
+// box is a reader whose API server gives these answers, one for each path that
+// is asked for; an empty text is a 404.
+type box struct {
+	answers []string
+	asked   int
+}
+
+func (b *box) Query(context.Context, host.Command) ([]byte, error) {
+	return nil, errors.New("one query at a time wastes round trips")
+}
+
+func (b *box) QueryMany(_ context.Context, cs []host.Command) ([]host.Answer, error) {
+	b.asked++
+	out := make([]host.Answer, len(cs))
+	var text strings.Builder
+	text.WriteString("\n-- api --\n")
+	for _, a := range b.answers {
+		status := http.StatusOK
+		if a == "" {
+			status = http.StatusNotFound
+		}
+		fmt.Fprintf(&text, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n\r\n%s", status, http.StatusText(status), len(a), a)
+	}
+	out[len(out)-1].Out = []byte(text.String())
+	return out, nil
+}
+
+const (
+	activeNamespace = `{"status":{"phase":"Active"}}`
+	noRows          = `{"rows":[]}`
+)
+
+func row(name, labels, annotations string) string {
+	return fmt.Sprintf(`{"object":{"metadata":{"name":%q,"labels":{%s},"annotations":{%s}}}}`, name, labels, annotations)
+}
+
+func TestALookIsOneRoundTrip(t *testing.T) {
+	b := &box{answers: []string{
+		activeNamespace,
+		`{"rows":[` + row("sh.helm.release.v1.ssg.v7", `"owner":"helm","name":"ssg","version":"7","status":"failed","ssg-bootstrap-inputs":"a","ssg-bootstrap-served":"no","ssg-bootstrap-revision":"7"`, "") +
+			`,` + row("sh.helm.release.v1.ssg.v8", `"owner":"helm","name":"ssg","version":"8","status":"deployed","ssg-bootstrap-inputs":"a","ssg-bootstrap-served":"a","ssg-bootstrap-revision":"8","ssg-bootstrap-image-tag":"sha-1"`, "") + `]}`,
+		`{"rows":[` + row("ours", `"app.kubernetes.io/managed-by":"ssg-bootstrap"`, `"ssg-bootstrap/digest":"d"`) + `,` + row("theirs", "", "") + `]}`,
+	}}
+	seen, err := ByBox(b, "ns", "ssg")(t.Context())
+	if err != nil || b.asked != 1 {
+		t.Fatalf("%v, %d round trips", err, b.asked)
+	}
+	if want := (Revision{Number: 8, Status: "deployed", Inputs: "a", Served: true, Tag: "sha-1"}); seen.Revision != want {
+		t.Errorf("got %+v", seen.Revision)
+	}
+	if d, there := seen.Secrets["theirs"]; seen.Secrets["ours"] != "d" || d != "" || !there {
+		t.Errorf("got %v", seen.Secrets)
+	}
+}
+
+func TestARevisionOfAnotherHelmIsForeign(t *testing.T) {
+	r, err := revisionOf(map[string]string{
+		"version": "9", "status": "deployed", inputsLabel: "a", servedLabel: "a", revisionLabel: "8",
+	})
+	if err != nil || !r.Foreign || r.Served || r.matches("a") {
+		t.Errorf("labels that were copied pass for our own: %+v, %v", r, err)
+	}
+}
+
+func TestWithoutAnAPIThePlanComesLater(t *testing.T) {
+	in := Input{Want: realWant(), Store: secrets.NewStore(t.TempDir(), "x")}
+	for _, s := range Steps(in) {
+		if _, err := s.Plan(t.Context(), &box{}); !errors.Is(err, step.ErrDeferred) {
+			t.Errorf("%s: %v", s.ID(), err)
+		}
+	}
+}
+
+func TestAnEmptyClusterGetsSecretsFirst(t *testing.T) {
+	in := Input{Want: realWant(), Store: secrets.NewStore(t.TempDir(), "x")}
+	steps := Steps(in)
+	empty := &box{answers: []string{"", noRows, noRows}}
+	changes, err := steps[0].Plan(t.Context(), empty)
+	if err != nil || len(changes) != 4 {
+		t.Errorf("%v, %v", changes, err)
+	}
+	if _, err := steps[1].Plan(t.Context(), empty); !errors.Is(err, step.ErrDeferred) {
+		t.Errorf("the release is planned without secrets: %v", err)
+	}
+	if b, err := in.Store.Load(); err != nil || !b.Empty() {
+		t.Error("a plan made secrets", err)
+	}
+}
+
+func TestANamespaceThatTerminatesIsNoPlaceToPlanIn(t *testing.T) {
+	in := Input{Want: realWant(), Store: secrets.NewStore(t.TempDir(), "x")}
+	ending := &box{answers: []string{`{"status":{"phase":"Terminating"}}`, noRows, noRows}}
+	for _, s := range Steps(in) {
+		if _, err := s.Plan(t.Context(), ending); fault.CodeOf(err) != fault.NamespaceTerminating || !strings.Contains(fault.NextOf(err), "studentsystemgo") {
+			t.Errorf("%s: %v", s.ID(), err)
+		}
+	}
+}
