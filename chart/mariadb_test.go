@@ -315,7 +315,7 @@ func (d *database) status() string {
 func (d *database) has(name string) bool { _, err := os.Lstat(d.data(name)); return err == nil }
 
 func (d *database) quarantined() []string {
-	found, _ := filepath.Glob(d.data(".quarantine-*"))
+	found, _ := filepath.Glob(d.data(".quarantine/*"))
 	return found
 }
 

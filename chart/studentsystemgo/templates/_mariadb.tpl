@@ -9,6 +9,9 @@ skip_name_resolve = ON
 host_cache_size = 0
 character_set_server = utf8mb4
 tmpdir = /tmp
+# Folders of the volume that are no databases.
+ignore_db_dirs = lost+found
+ignore_db_dirs = .quarantine
 # Probes connect and leave without a word; that is no warning.
 log_warnings = 1
 

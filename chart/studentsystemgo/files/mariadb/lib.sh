@@ -31,7 +31,7 @@ settle() { sync -f "$DATA"; }
 # contents lists what is in the data directory and is not ours to move.
 contents() {
   for entry in "$DATA"/* "$DATA"/.[!.]*; do
-    case "${entry##*/}" in lost+found | .quarantine-* | .ssg-first-boot) continue ;; esac
+    case "${entry##*/}" in lost+found | .quarantine | .ssg-first-boot) continue ;; esac
     if [ -e "$entry" ]; then printf '%s\n' "$entry"; fi
   done
 }
@@ -42,9 +42,9 @@ contents() {
 quarantine() {
   : >"$DATA/.ssg-first-boot"
   settle
-  aside="$DATA/.quarantine-$(date -u +%Y%m%dT%H%M%SZ)"
+  aside="$DATA/.quarantine/$(date -u +%Y%m%dT%H%M%SZ)"
   while [ -e "$aside" ]; do aside="$aside-again"; done
-  mkdir "$aside"
+  mkdir -p "$aside"
   contents | while IFS= read -r entry; do mv "$entry" "$aside/"; done
   settle
   say "$1: set aside in $aside, the data directory begins anew"
