@@ -34,7 +34,7 @@ fuzz: ## fuzz every parser that reads what a box or a user wrote, FUZZTIME each 
 
 .PHONY: golden
 golden: ## write anew what the tests expect; read the diff
-	UPDATE_GOLDEN=1 go test -count=1 -run 'Rendered|Mistake|Documented|Scripts|Golden' ./bootstrap/... ./profiles/... ./cmd/...
+	UPDATE_GOLDEN=1 go test -count=1 -run 'Rendered|Mistake|Documented|Scripts|Golden' ./bootstrap/... ./chart/... ./profiles/... ./cmd/...
 
 .PHONY: generate
 generate: ## rewrite the JSON schemas in docs/schema

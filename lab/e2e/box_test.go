@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/link"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/mirror"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/registry"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/vm"
 )
 
@@ -27,6 +29,11 @@ type box struct {
 	guest  *vm.Guest
 	link   *link.Link
 	mirror string
+	// registry is where images come from; images counts what left it.
+	registry string
+	images   *registry.Registry
+	// bare leaves the application out of what is installed.
+	bare   bool
 	dir    string
 	client *client
 }
@@ -51,6 +58,8 @@ func newBox(t *testing.T) *box {
 	b.guest = freshGuest(t, lab, vm.Options{Name: "e2e"})
 	b.link = listen(t, b.guest)
 	b.mirror = serveMirror(t, lab.Mirror())
+	b.images = registry.New(lab.Images())
+	b.registry = serve(t, b.images)
 	b.client = b.newClient(t, bin, b.mirror)
 	return b
 }
@@ -96,7 +105,13 @@ func listen(t *testing.T, guest *vm.Guest) *link.Link {
 
 func serveMirror(t *testing.T, dir string, faults ...mirror.Fault) string {
 	t.Helper()
-	server, err := mirror.Listen("127.0.0.1:0", mirror.New(dir, faults...))
+	return serve(t, mirror.New(dir, faults...))
+}
+
+// serve serves until the test ends and returns the address.
+func serve(t *testing.T, what http.Handler) string {
+	t.Helper()
+	server, err := mirror.Listen("127.0.0.1:0", what)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +148,8 @@ func (b *box) configure(t *testing.T, c *client, mirrorURL, profile string) {
 	if profile != "" {
 		fmt.Fprintf(&y, "    profile: %s\n", profile)
 	}
-	fmt.Fprintf(&y, "mirrors:\n  k3s: %s\n", mirrorURL)
+	fmt.Fprintf(&y, "release:\n  enabled: %t\n", !b.bare)
+	fmt.Fprintf(&y, "mirrors:\n  k3s: %s\n  registries: {docker.io: %q, ghcr.io: %q}\n", mirrorURL, b.registry, b.registry)
 	writeFile(t, c.config, y.String())
 }
 

@@ -28,8 +28,10 @@ func TestCore(t *testing.T) {
 	}{
 		{"a plan leaves no trace", planLeavesNoTrace},
 		{"install makes a Ready node", installMakesAReadyNode},
+		{"the application serves", theApplicationServes},
 		{"the cluster serves through tunnel and kubeconfig", theClusterServes},
 		{"install again changes nothing", installAgainChangesNothing},
+		{"only the last layer travels", onlyTheLastLayerTravels},
 		{"the API refuses the LAN", theAPIRefusesTheLAN},
 		{"a comment restarts nothing, a flag restarts once", onlyFlagsRestart},
 		{"idle memory is clearly lower", idleMemoryIsLower},
@@ -117,7 +119,7 @@ func installMakesAReadyNode(t *testing.T, b *box, f *figures) {
 }
 
 func installAgainChangesNothing(t *testing.T, b *box, f *figures) {
-	process := b.k3sProcess(t)
+	process, running := b.k3sProcess(t), b.containers(t)
 	before := b.link.Stats()
 	r := b.client.must(t, "install", "--host", hostName)
 	moved := b.link.Stats()
@@ -128,6 +130,9 @@ func installAgainChangesNothing(t *testing.T, b *box, f *figures) {
 	}
 	if now := b.k3sProcess(t); now != process {
 		t.Errorf("k3s was restarted: %s, then %s", process, now)
+	}
+	if now := b.containers(t); now != running {
+		t.Errorf("pods were restarted:\n%s\nthen\n%s", running, now)
 	}
 	if bytes >= 100_000 {
 		t.Errorf("the second run moved %d bytes, want under 100 kB", bytes)
@@ -304,6 +309,8 @@ func cutAndKilledOnTheWay(t *testing.T, b *box, f *figures) {
 	if err := b.guest.Await(ctx); err != nil {
 		t.Fatal(err)
 	}
+	b.bare = true
+	defer func() { b.bare = false }()
 	b.configure(t, b.client, b.mirror, "")
 	// Slower than the box: what a faster link piles up in its sshd is lost with
 	// the connection, and on the link that this is for nothing piles up.
