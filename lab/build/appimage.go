@@ -2,6 +2,7 @@ package build
 
 import (
 	"context"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -82,8 +83,9 @@ func appPart(name, server, worker string) part {
 	}}
 }
 
-// planAppBase is what stands in for alpine: a user, a shell, and a netcat that
-// can scan.
+// planAppBase is what stands in for alpine: a user, the usual commands, and a
+// netcat that can scan. The shell is not busybox's: Debian's prefers its own
+// commands to those on the search path, and its nc cannot scan.
 func (b *builder) planAppBase(ctx context.Context) (part, error) {
 	shell, err := b.busyboxPart(ctx)
 	if err != nil {
@@ -93,10 +95,26 @@ func (b *builder) planAppBase(ctx context.Context) (part, error) {
 	if err != nil {
 		return part{}, err
 	}
-	const at = "/bin/nc"
+	root, err := b.allPackages(ctx, "service-packages", servicePackages())
+	if err != nil {
+		return part{}, err
+	}
+	dash := newPicker(root, nil)
+	if err := dash.pick("usr/bin/dash", "usr/lib64/"+loader); err != nil {
+		return part{}, err
+	}
+	own := map[string]image.File{
+		"/bin/nc": {Path: "/bin/nc", Mode: 0o755, Source: filepath.Join(scan, "nc")},
+		"/bin/sh": {Path: "/bin/sh", Link: "/usr/bin/dash"},
+		"/lib64":  {Path: "/lib64", Link: "usr/lib64"},
+	}
 	files := account{name: "appuser", uid: 1000, gid: 1000, home: "/home/appuser"}.part().files
-	files = append(files, slices.DeleteFunc(shell.files, func(f image.File) bool { return f.Path == at })...)
-	return part{name: "app-base", files: append(files, image.File{Path: at, Mode: 0o755, Source: filepath.Join(scan, "nc")})}, nil
+	files = append(files, slices.DeleteFunc(shell.files, func(f image.File) bool { _, ours := own[f.Path]; return ours })...)
+	files = append(files, dash.part("dash").files...)
+	for _, at := range slices.Sorted(maps.Keys(own)) {
+		files = append(files, own[at])
+	}
+	return part{name: "app-base", files: files}, nil
 }
 
 // appConfig is the published image's, down to the user's name in place of a

@@ -16,7 +16,7 @@ import (
 // They are fetched together so that all images have the same C library below.
 func servicePackages() []string {
 	return []string{
-		"bash", "busybox-static", "gosu", "libc-bin", "tzdata",
+		"bash", "busybox-static", "dash", "gosu", "libc-bin", "tzdata",
 		"mariadb-client", "mariadb-server-core", "rabbitmq-server", "redis-server", "redis-tools",
 	}
 }
