@@ -44,10 +44,18 @@ while [ ! -d "$d" ]; do d=${d%/*}; d=${d:-/}; done
 # What a broken connection left running may finish the file at any moment and
 # take the part away: that is a failure here, and the next look finds the file.
 n=$(stat -c %s "$p")
+# What arrived before a connection broke may still be on its way to the disk:
+# waiting for it is cheaper than sending it again.
+if [ "$n" -gt 0 ]; then
+	tries=25
+	while sleep 0.2; m=$(stat -c %s "$p") && [ "$m" -gt "$n" ] && [ "$tries" -gt 0 ]; do n=$m; tries=$((tries - 1)); done
+fi
+[ -e "$p" ]
 echo part "$n"
 echo free $(df -B1 --output=avail "$4" | tail -n 1)
 if [ "$(stat -c %d "$4")" = "$(stat -c %d "$d")" ]; then echo there same; else echo there $(df -B1 --output=avail "$d" | tail -n 1); fi
-if [ -s "$p" ]; then split -b 4194304 --filter='sha256sum' "$p"; fi`
+# As many bytes as were told, though there may be more by now.
+if [ "$n" -gt 0 ]; then head -c "$n" "$p" | split -b 4194304 --filter='sha256sum'; fi`
 
 // receiveScript writes stdin into the part $1/$2.part, for each pair of an
 // offset and a length that follows $5, and finishes the file when the whole

@@ -73,11 +73,12 @@ func TestOfAChangedLastLayerLittleMoreThanTheLayerIsSent(t *testing.T) {
 
 func TestACutInTheMiddleOfAnImageIsContinued(t *testing.T) {
 	b := newBench(t)
-	img := b.image(base)
+	// Large enough for the box to have begun writing long before the cut.
+	img := b.image(imagestest.Files{"usr/lib/base": imagestest.Noise(4, 12<<20)})
 	b.registry.Push(t, "owner/app:latest", img)
 	set := b.set(appName)
 	b.mustPlan(set)
-	b.box.Link.CutAfterIn(2 << 20)
+	b.box.Link.CutAfterIn(8 << 20)
 	moved := b.moved(func() { b.mustInstall(set) })
 	b.converged(appName, img)
 	if b.box.Link.Accepted() < 2 {
