@@ -142,13 +142,13 @@ func installAgainChangesNothing(t *testing.T, b *box, f *figures) {
 	// Both depend on how busy the workstation is, so they are measured in turn,
 	// and the goal is printed beside the figure and not enforced here.
 	var again, plain []time.Duration
-	for range 5 {
+	for range 3 {
 		begin := time.Now()
 		b.plainSSH(t, "true")
 		plain = append(plain, time.Since(begin))
 		again = append(again, b.client.must(t, "install", "--host", hostName).took)
 	}
-	f.add(t, "install again", "%s, %.1f kB over the link; `ssh %s true` takes %s: %.1f times as long (medians of 5; goal: under 6)",
+	f.add(t, "install again", "%s, %.1f kB over the link; `ssh %s true` takes %s: %.1f times as long (medians of 3; goal: under 6)",
 		seconds(median(again)), float64(bytes)/1e3, hostName, seconds(median(plain)), median(again).Seconds()/median(plain).Seconds())
 }
 

@@ -51,10 +51,10 @@ func (b *box) pss(t *testing.T) pss {
 }
 
 // Idle is measured from the same point in each case: settle after a start that
-// ended Ready, then the median of samples over half a minute.
+// ended Ready, then the median of samples over twenty seconds.
 const (
-	settle  = 90 * time.Second
-	samples = 4
+	settle  = time.Minute
+	samples = 3
 	every   = 10 * time.Second
 )
 
