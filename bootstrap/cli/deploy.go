@@ -68,8 +68,12 @@ func deployRun(ctx context.Context, a *app, o deployOptions) error {
 	if err := s.look(ctx, want); err != nil {
 		return err
 	}
-	if s.steps = slices.DeleteFunc(s.steps, notDeployed); len(s.steps) == 0 {
+	if !s.spec.Release.On() {
 		return noRelease(s.name)
+	}
+	// The steps of k3s, which these need, are taken as given.
+	if s.steps, err = step.Select(s.steps, []step.ID{images.ID, release.SecretsID, release.ReleaseID}, nil); err != nil {
+		return err
 	}
 	if !s.facts.K3s.Active {
 		return fault.New(fault.NotInstalled, "", "k3s does not run on %s", s.name)
@@ -100,11 +104,6 @@ func deployRun(ctx context.Context, a *app, o deployOptions) error {
 		return err
 	}
 	return s.converge(ctx, p, installOptions{})
-}
-
-// notDeployed reports whether a step is not the application's.
-func notDeployed(s step.Step) bool {
-	return !slices.Contains([]step.ID{images.ID, release.SecretsID, release.ReleaseID}, s.ID())
 }
 
 // DeployData is what a deployment to a context did, as programs get it.

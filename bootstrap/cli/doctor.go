@@ -66,7 +66,7 @@ func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
 		return err
 	}
 	var m facts.Measured
-	if m.Link, err = s.measureLink(ctx); err != nil {
+	if m.Link, err = s.measureLink(ctx, facts.EnoughForAnyLink); err != nil {
 		return err
 	}
 	if !o.noDisk && writable(s.facts) {

@@ -31,10 +31,14 @@ type Disk struct {
 	Samples  int           `json:"samples"`
 }
 
+// EnoughForAnyLink is as much as a measurement ever needs to send at a time.
+const EnoughForAnyLink = 4 << 20
+
 // MeasureLink sends bytes that the box throws away, twice as many each time
-// until they take long enough to tell the speed from the latency.
-func MeasureLink(ctx context.Context, r host.Reader) (Link, error) {
-	const first, most, enough = 32 << 10, 4 << 20, 700 * time.Millisecond
+// until they take long enough to tell the speed from the latency, or until
+// twice as many would be more than most. In all it sends less than twice that.
+func MeasureLink(ctx context.Context, r host.Reader, most int64) (Link, error) {
+	const first, enough = 32 << 10, 700 * time.Millisecond
 	rtt, err := timeDiscard(ctx, r, nil)
 	if err != nil {
 		return Link{}, err
@@ -44,7 +48,7 @@ func MeasureLink(ctx context.Context, r host.Reader) (Link, error) {
 		if err != nil {
 			return Link{}, err
 		}
-		if took-rtt >= enough || size >= most {
+		if took-rtt >= enough || 2*size > most {
 			// A link faster than the clock can tell still needs a finite rate.
 			moving := max(took-rtt, time.Millisecond)
 			return Link{Rate: float64(size) / moving.Seconds(), Bytes: size, Took: took, RTT: rtt}, nil

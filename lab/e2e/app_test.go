@@ -194,6 +194,9 @@ func onlyTheLastLayerTravels(t *testing.T, b *box, f *figures) {
 	if got := b.get(t, "/healthz"); got != http.StatusOK {
 		t.Errorf("/healthz: %d", got)
 	}
+	// What follows is about k3s alone; the application stays as it is.
+	b.bare = true
+	b.configure(t, b.client, b.mirror, "")
 }
 
 func lineOf(text, word string) string {

@@ -310,7 +310,6 @@ func cutAndKilledOnTheWay(t *testing.T, b *box, f *figures) {
 		t.Fatal(err)
 	}
 	b.bare = true
-	defer func() { b.bare = false }()
 	b.configure(t, b.client, b.mirror, "")
 	// Slower than the box: what a faster link piles up in its sshd is lost with
 	// the connection, and on the link that this is for nothing piles up.
