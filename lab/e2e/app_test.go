@@ -104,8 +104,8 @@ func theApplicationServes(t *testing.T, b *box, f *figures) {
 
 // memoryOfAll prints the working set of k3s and of the six pods, as the kubelet
 // reckons it: what a cgroup holds less the page cache that nobody used lately.
-func (b *box) memoryOfAll(t *testing.T, f *figures) {
-	t.Helper()
+func memoryOfAll(t *testing.T, b *box, f *figures) {
+	pause(t, settle)
 	groups := []string{"k3s=/sys/fs/cgroup/system.slice/k3s.service"}
 	for component, p := range b.pods(t) {
 		groups = append(groups, fmt.Sprintf("%s=$(find /sys/fs/cgroup/kubepods* -type d -name '*pod%s*' | head -n 1)", component, strings.ReplaceAll(p.Metadata.UID, "-", "?")))

@@ -31,14 +31,15 @@ func TestCore(t *testing.T) {
 		{"the application serves", theApplicationServes},
 		{"the cluster serves through tunnel and kubeconfig", theClusterServes},
 		{"install again changes nothing", installAgainChangesNothing},
+		{"all of it fits into the memory", memoryOfAll},
 		{"only the last layer travels", onlyTheLastLayerTravels},
 		{"the API refuses the LAN", theAPIRefusesTheLAN},
 		{"a comment restarts nothing, a flag restarts once", onlyFlagsRestart},
-		{"idle memory is clearly lower", idleMemoryIsLower},
 		{"a slow link is used to the full", aSlowLinkIsUsedToTheFull},
 		{"a large file needs little memory", aLargeFileNeedsLittleMemory},
 		{"uninstall leaves nothing of ours", uninstallLeavesNothing},
 		{"cut and killed on the way, it converges", cutAndKilledOnTheWay},
+		{"idle memory of k3s is clearly lower", idleMemoryIsLower},
 	}
 	for _, part := range parts {
 		if !t.Run(part.name, func(t *testing.T) {
