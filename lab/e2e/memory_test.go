@@ -51,10 +51,10 @@ func (b *box) pss(t *testing.T) pss {
 }
 
 // Idle is measured from the same point in each case: settle after a start that
-// ended Ready, then the median of samples over twenty seconds.
+// ended Ready, then the median of samples over a minute.
 const (
-	settle  = time.Minute
-	samples = 3
+	settle  = 2 * time.Minute
+	samples = 7
 	every   = 10 * time.Second
 )
 
