@@ -33,10 +33,13 @@ func newZram(want profiles.Zram, memory int64) zram {
 	const grain = 64 << 20
 	size := memory * int64(want.Percent) / 100 / grain * grain
 	started := fmt.Sprintf("%d %s %d", size, want.Algorithm, want.Priority)
+	// Not after local-fs.target: Debian mounts /tmp before that and after all
+	// swap, and systemd would leave /tmp out to get round the circle.
 	unit := header + `[Unit]
 Description=Swap in compressed RAM
 DefaultDependencies=no
-After=systemd-modules-load.service local-fs.target
+RequiresMountsFor=/usr/local/lib/ssg-bootstrap
+After=systemd-modules-load.service systemd-remount-fs.service
 Before=swap.target
 Conflicts=shutdown.target
 
