@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -42,6 +43,9 @@ type box struct {
 // part, as in E2E_KEEP=1 make e2e RUN='TestCore/the_cluster'.
 const keepVariable = "E2E_KEEP"
 
+// nameVariable, if set, is another name for the box: for a second one beside it.
+const nameVariable = "E2E_BOX"
+
 // newBox brings up a box with a fresh disk. The guest stays up afterwards, so
 // that a failure can be looked at with `lab ssh --name e2e`.
 func newBox(t *testing.T) *box {
@@ -55,7 +59,7 @@ func newBox(t *testing.T) *box {
 		t.Fatal(err)
 	}
 	b := &box{lab: lab, dir: t.TempDir()}
-	b.guest = freshGuest(t, lab, vm.Options{Name: "e2e"})
+	b.guest = freshGuest(t, lab, vm.Options{Name: cmp.Or(os.Getenv(nameVariable), "e2e")})
 	b.link = listen(t, b.guest)
 	b.mirror = serveMirror(t, lab.Mirror())
 	b.images = registry.New(lab.Images())
