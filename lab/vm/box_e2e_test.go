@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,7 @@ func TestBox(t *testing.T) {
 	t.Logf("%s: login %.0f s after the start", box.State().Accel, time.Since(start).Seconds())
 	t.Run("is a fresh Debian", func(t *testing.T) { freshDebian(t, box) })
 	t.Run("reaches nobody", func(t *testing.T) { reachesNobody(t, box) })
+	t.Run("reaches its neighbours", func(t *testing.T) { reachesNeighbours(t, box) })
 	t.Run("answers on its LAN address", func(t *testing.T) { answersOnLAN(t, box) })
 	t.Run("forgets in a power cut what was not flushed", func(t *testing.T) { powerCut(t, box) })
 	t.Run("has a disk that can fail", func(t *testing.T) { readOnly(t, box) })
@@ -81,7 +83,7 @@ func reachesNobody(t *testing.T, box *Guest) {
 	if got := root(t, box, "ip route show default"); !strings.HasPrefix(got, "default via") {
 		t.Errorf("default route: %q", got)
 	}
-	for _, address := range []string{"10.0.2.2 " + port, "192.0.2.1 80"} {
+	for _, address := range []string{"10.0.2.2 " + port, "192.0.2.1 80", "10.0.2.100 443", "10.0.2.101 8080"} {
 		host, port, _ := strings.Cut(address, " ")
 		if got := root(t, box, "timeout 5 bash -c 'exec 3<>/dev/tcp/"+host+"/"+port+"' 2>/dev/null && echo reached || true"); got != "" {
 			t.Errorf("%s was reached", address)
@@ -89,6 +91,18 @@ func reachesNobody(t *testing.T, box *Guest) {
 	}
 	if got := root(t, box, "timeout 5 getent hosts example.org && echo found || true"); got != "" {
 		t.Errorf("a name was found: %s", got)
+	}
+}
+
+func reachesNeighbours(t *testing.T, box *Guest) {
+	for _, n := range neighbours() {
+		end := answerOn(t, filepath.Join(box.Dir(), n.socket), n.socket)
+		host, port, _ := strings.Cut(n.address, ":")
+		got := root(t, box, "timeout 30 bash -c 'exec 3<>/dev/tcp/"+host+"/"+port+` && printf "GET / HTTP/1.0\r\n\r\n" >&3 && cat <&3' || true`)
+		if !strings.HasSuffix(got, n.socket) {
+			t.Errorf("%s says %q", n.address, got)
+		}
+		end()
 	}
 }
 

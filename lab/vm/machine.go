@@ -95,9 +95,9 @@ func (m machine) commandLine() string {
 	return strings.Join(append(words, m.options.Append...), " ")
 }
 
-// network is a LAN of its own with DHCP, and nothing else: restrict keeps the
-// box from the workstation and the Internet. The forwards reach the box as a
-// neighbour on the LAN would.
+// network is a LAN of its own with DHCP and the box's few neighbours, and
+// nothing else: restrict keeps the box from the workstation and the Internet.
+// The forwards reach the box as somebody on the LAN would.
 func (m machine) network() string {
 	parts := []string{"user", "id=lan", "ipv6=off", "restrict=on"}
 	for _, forward := range []struct{ host, guest int }{
@@ -106,6 +106,9 @@ func (m machine) network() string {
 		if forward.host != 0 {
 			parts = append(parts, fmt.Sprintf("hostfwd=tcp:%s-:%d", loopback(forward.host), forward.guest))
 		}
+	}
+	for _, n := range neighbours() {
+		parts = append(parts, m.carried(n))
 	}
 	return strings.Join(parts, ",")
 }
@@ -116,9 +119,9 @@ func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.It
 // what it cannot do (a port taken meanwhile, say) is reported here.
 func (m machine) start(ctx context.Context) error {
 	// The kernel's limit for socket names; beyond it the emulator's own message
-	// does not say which path it means.
-	if len(m.monitor()) > 107 {
-		return fmt.Errorf("start %s: the path %s is too long for a socket", m.options.Name, m.monitor())
+	// does not say which path it means. This is the longest of the sockets.
+	if longest := filepath.Join(m.dir, TailnetControlSocket); len(longest) > 107 {
+		return fmt.Errorf("start %s: the path %s is too long for a socket", m.options.Name, longest)
 	}
 	for _, old := range []string{m.serialLog(), m.monitor(), m.pidFile()} {
 		if err := os.Remove(old); err != nil && !errors.Is(err, os.ErrNotExist) {

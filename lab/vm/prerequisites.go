@@ -20,6 +20,7 @@ func programs() map[string]string {
 		"mke2fs":     "e2fsprogs",
 		"qemu-img":   "qemu-utils",
 		"ssh":        "openssh-client",
+		carrier:      "socat",
 	}
 }
 

@@ -47,15 +47,22 @@ func TestMachineIsThe2008PC(t *testing.T) {
 	}
 }
 
-// The guest may reach nothing, and be reached from loopback only.
+// The guest may reach its three neighbours, and be reached from loopback only.
 func TestNetworkIsClosed(t *testing.T) {
 	args := testMachine("/run/box").args()
-	network := strings.Split(value(args, "-netdev"), ",")
+	network := strings.Split(strings.ReplaceAll(value(args, "-netdev"), ",,", ";"), ",")
 	if !slices.Contains(network, "restrict=on") {
 		t.Errorf("the network is open: %v", network)
 	}
-	forwards := 0
+	forwards, carried := 0, []string{}
 	for _, part := range network {
+		if neighbour, ok := strings.CutPrefix(part, "guestfwd="); ok {
+			address, command, _ := strings.Cut(neighbour, "-cmd:")
+			carried = append(carried, address)
+			if !strings.HasPrefix(command, "'socat' ") || !strings.Contains(command, " 'UNIX-CONNECT:/run/box/") {
+				t.Errorf("%s leads elsewhere than to a socket in the box's folder: %s", address, command)
+			}
+		}
 		if forward, ok := strings.CutPrefix(part, "hostfwd="); ok {
 			forwards++
 			if !strings.HasPrefix(forward, "tcp:127.0.0.1:") {
@@ -65,6 +72,9 @@ func TestNetworkIsClosed(t *testing.T) {
 	}
 	if forwards != 4 {
 		t.Errorf("%d forwards, want SSH, API, HTTP and HTTPS", forwards)
+	}
+	if want := []string{"tcp:" + GitHubAddr, "tcp:" + TailnetControlAddr, "tcp:" + TailnetDERPAddr}; !slices.Equal(carried, want) {
+		t.Errorf("the neighbours are %v, want %v", carried, want)
 	}
 	if got := strings.Count(strings.Join(args, " "), "-netdev"); got != 1 {
 		t.Errorf("%d networks", got)
