@@ -32,6 +32,7 @@ func check(p Profile, doc *strict.Document) {
 	c := checker{p, doc}
 	c.names()
 	c.k3s()
+	c.tailnet()
 	c.system()
 	c.waits()
 	c.documented()
@@ -142,6 +143,25 @@ func (c checker) kubelet() {
 				c.refuse(at("k3s", "kubelet", "protectKernelDefaults"), "the kubelet then starts only with system.sysctls %s: %s", name, want)
 			}
 		}
+	}
+}
+
+// Below this tailscaled was seen to spend its time in garbage collection.
+const leastForTailscaled = 64 << 20
+
+func (c checker) tailnet() {
+	t := c.p.Tailnet
+	c.matches(at("tailnet", "goMemLimit"), t.GoMemLimit, goMemPattern, "a limit like 60MiB")
+	for key, limit := range map[string]ByteSize{"memoryHigh": t.MemoryHigh, "memoryMax": t.MemoryMax} {
+		if limit != 0 && limit < leastForTailscaled {
+			c.refuse(at("tailnet", key), "%s is too little for tailscaled under load; at least %s", limit, ByteSize(leastForTailscaled))
+		}
+	}
+	if t.MemoryMax != 0 && t.MemoryHigh > t.MemoryMax {
+		c.refuse(at("tailnet", "memoryHigh"), "memoryHigh (%s) is above memoryMax (%s)", t.MemoryHigh, t.MemoryMax)
+	}
+	if high := t.MemoryHigh; high != 0 && goLimit(t.GoMemLimit) > high {
+		c.refuse(at("tailnet", "goMemLimit"), "goMemLimit (%s) is above memoryHigh (%s): it would never be reached", t.GoMemLimit, high)
 	}
 }
 

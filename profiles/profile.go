@@ -18,6 +18,7 @@ type Profile struct {
 	Extends    string       `yaml:"extends,omitempty" json:"extends,omitempty" jsonschema_description:"A built-in profile, or a path relative to this file. Maps are merged (null takes a key, or a whole map, out); lists and single values are replaced."`
 	For        For          `yaml:"for,omitempty" json:"for,omitzero" jsonschema_description:"The hardware for which auto chooses this profile."`
 	K3s        K3s          `yaml:"k3s" json:"k3s,omitzero" jsonschema_description:"The cluster's version, flags and memory limits."`
+	Tailnet    Tailnet      `yaml:"tailnet,omitempty" json:"tailnet,omitzero" jsonschema_description:"What tailscaled may take, where the box joins a tailnet."`
 	System     System       `yaml:"system,omitempty" json:"system,omitzero" jsonschema_description:"What is set on the operating system."`
 	Requires   Requires     `yaml:"requires,omitempty" json:"requires,omitzero" jsonschema_description:"What preflight asks of the box."`
 	Waits      Waits        `yaml:"waits,omitempty" json:"waits,omitzero" jsonschema_description:"How much silence is normal on this hardware."`
@@ -55,6 +56,15 @@ type K3s struct {
 	GoGC                 string `yaml:"goGC,omitempty" json:"goGC,omitempty" jsonschema:"pattern=^([1-9][0-9]*|off)$" jsonschema_description:"GOGC of the k3s process."`
 	ContainerdGoMemLimit string `yaml:"containerdGoMemLimit,omitempty" json:"containerdGoMemLimit,omitempty" jsonschema:"pattern=^[1-9][0-9]*(B|KiB|MiB|GiB)$" jsonschema_description:"GOMEMLIMIT of containerd."`
 	ContainerdGoGC       string `yaml:"containerdGoGC,omitempty" json:"containerdGoGC,omitempty" jsonschema:"pattern=^([1-9][0-9]*|off)$" jsonschema_description:"GOGC of containerd."`
+}
+
+// Tailnet is what tailscaled may take.
+type Tailnet struct {
+	// MemoryHigh is where the kernel begins to slow tailscaled down and to take
+	// its pages back, MemoryMax where it ends it.
+	MemoryHigh ByteSize `yaml:"memoryHigh,omitempty" json:"memoryHigh,omitempty" jsonschema_description:"Memory at which tailscaled is slowed down."`
+	MemoryMax  ByteSize `yaml:"memoryMax,omitempty" json:"memoryMax,omitempty" jsonschema_description:"Memory at which tailscaled is ended and started anew."`
+	GoMemLimit string   `yaml:"goMemLimit,omitempty" json:"goMemLimit,omitempty" jsonschema:"pattern=^[1-9][0-9]*(B|KiB|MiB|GiB)$" jsonschema_description:"GOMEMLIMIT of tailscaled."`
 }
 
 // System is what is set on the operating system.

@@ -52,7 +52,11 @@ func (s *Store) Fetch(ctx context.Context, a Artifact, progress host.Progress) (
 // download brings the file. The release's list is asked first: if it has moved
 // away from the lock file, not a byte of the file is worth fetching.
 func (s *Store) download(ctx context.Context, a Artifact, place slot, progress host.Progress) error {
-	listed, err := s.listedDigest(ctx, a.Ref)
+	src, err := s.source(a.Name)
+	if err != nil {
+		return err
+	}
+	listed, err := s.listedDigest(ctx, src, a.Ref)
 	if err != nil {
 		return err
 	}

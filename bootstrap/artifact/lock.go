@@ -66,8 +66,8 @@ func parsePins(path string, data []byte) (pins, error) {
 		}
 	}
 	for channel, version := range p.Channels {
-		if !matches(releasePattern, version) {
-			doc.Refuse([]string{"channels", channel}, "%q is not a k3s release", version)
+		if project, _, _ := strings.Cut(channel, "/"); !matches(releasePattern(project), version) {
+			doc.Refuse([]string{"channels", channel}, "%q is not a %s release", version, project)
 		}
 	}
 	if err := strict.Error(path, doc.Mistakes()); err != nil {

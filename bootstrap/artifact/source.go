@@ -3,47 +3,44 @@ package artifact
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"net/url"
-	"path"
 	"regexp"
 	"strings"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 )
 
-const (
-	releasePattern = `^v[0-9]+\.[0-9]+\.[0-9]+(-[a-z]+[0-9]*)?\+k3s[0-9]+$`
-	channelPattern = `^(stable|latest|testing|v[0-9]+\.[0-9]+)$`
-	filePattern    = `^[A-Za-z0-9][A-Za-z0-9._+-]*$`
+const filePattern = `^[A-Za-z0-9][A-Za-z0-9._+-]*$`
 
-	// K3sSums is the release's own list of digests.
-	K3sSums = "sha256sum-amd64.txt"
-)
+// source knows where one project's releases lie and what they look like.
+type source interface {
+	// releases is the pattern of what a release is called, channels that of a
+	// channel.
+	releases() string
+	channels() string
+	// example is one of each, for the sentence that refuses others.
+	example() string
+	fileURL(version, file string) string
+	// sums is where a file's digest is listed.
+	sums(ref Ref) string
+	// listed reads digests out of that list, by the files' names.
+	listed(ref Ref, text string) (map[string]string, error)
+	// ask returns the release that a channel points to.
+	ask(ctx context.Context, s *Store, channel string) (string, error)
+}
 
-// source knows where k3s's releases lie.
-//
-// Without a mirror these are github.com and update.k3s.io, where k3s's own
-// install script looks. A mirror stands in for both: below its address lie
-//
-//	k3s-io/k3s/releases/download/VERSION/FILE   with + written as %2B
-//	v1-release/channels/CHANNEL                 redirecting to …/VERSION
-type source struct{ files, channels string }
+// sources are the projects that there are releases of.
+func sources(o Options) map[string]source {
+	return map[string]source{"k3s": k3sSource(o.K3sMirror), "tailscale": tailscaleSource(o.TailscaleMirror)}
+}
 
-func k3sSource(mirror string) source {
-	if mirror == "" {
-		return source{files: "https://github.com", channels: "https://update.k3s.io"}
+// releasePattern is what a project's releases are called; of a project that
+// nobody knows there are none.
+func releasePattern(project string) string {
+	if s := sources(Options{})[project]; s != nil {
+		return s.releases()
 	}
-	mirror = strings.TrimRight(mirror, "/")
-	return source{files: mirror, channels: mirror}
-}
-
-func (s source) fileURL(version, file string) string {
-	return s.files + "/k3s-io/k3s/releases/download/" + escape(version) + "/" + escape(file)
-}
-
-func (s source) channelURL(channel string) string {
-	return s.channels + "/v1-release/channels/" + escape(channel)
+	return `$.`
 }
 
 // escape also escapes the plus, which some servers take for a space.
@@ -53,39 +50,23 @@ func escape(segment string) string {
 
 func matches(pattern, text string) bool { return regexp.MustCompile(pattern).MatchString(text) }
 
-func checkRef(r Ref) error {
+// source returns where the project's releases lie.
+func (s *Store) source(name string) (source, error) {
+	if src := s.sources[name]; src != nil {
+		return src, nil
+	}
+	return nil, fmt.Errorf("there are no releases of %q here", name)
+}
+
+func (s *Store) checkRef(r Ref) error {
+	src, err := s.source(r.Name)
 	switch {
-	case r.Name != "k3s":
-		return fmt.Errorf("there are no releases of %q here", r.Name)
-	case !matches(releasePattern, r.Version) && !matches(channelPattern, r.Version):
-		return fault.New(fault.UnknownVersion, "", "%q is neither a k3s release like v1.36.4+k3s1 nor a channel like stable", r.Version)
+	case err != nil:
+		return err
+	case !matches(src.releases(), r.Version) && !matches(src.channels(), r.Version):
+		return fault.New(fault.UnknownVersion, "", "%q is neither a %s release nor a channel, like %s", r.Version, r.Name, src.example())
 	case !matches(filePattern, r.File):
 		return fmt.Errorf("%q is not a file of a release", r.File)
 	}
 	return nil
-}
-
-// askChannel returns the release that a channel points to: the last segment of
-// where the channel server redirects to. That page itself is not needed.
-func (s *Store) askChannel(ctx context.Context, channel string) (string, error) {
-	at := s.source.channelURL(channel)
-	stop := *s.http
-	stop.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	const hops = 5
-	for range hops {
-		resp, err := s.ask(ctx, &stop, http.MethodGet, at, nil)
-		if err != nil {
-			return "", err
-		}
-		resp.Body.Close()
-		next, err := resp.Location()
-		if err != nil {
-			return "", fetchError(at, fmt.Errorf("channel %s is not redirected to a release (%s)", channel, resp.Status))
-		}
-		if version := path.Base(next.Path); matches(releasePattern, version) {
-			return version, nil
-		}
-		at = next.String()
-	}
-	return "", fetchError(at, fmt.Errorf("channel %s is redirected in circles", channel))
 }

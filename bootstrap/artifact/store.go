@@ -26,6 +26,8 @@ type Options struct {
 	LockPath string
 	// K3sMirror stands in for https://github.com; empty is GitHub itself.
 	K3sMirror string
+	// TailscaleMirror stands in for https://pkgs.tailscale.com.
+	TailscaleMirror string
 	// UpdateLock lets a changed release replace what is pinned.
 	UpdateLock bool
 	// HTTP makes the requests; nil is a client that respects HTTPS_PROXY.
@@ -42,7 +44,7 @@ type Options struct {
 // goroutines, and several processes may share its folder.
 type Store struct {
 	opts     Options
-	source   source
+	sources  map[string]source
 	http     *http.Client
 	patience patience
 
@@ -84,7 +86,7 @@ func Open(o Options) (*Store, error) {
 	}
 	s := &Store{
 		opts:     o,
-		source:   k3sSource(o.K3sMirror),
+		sources:  sources(o),
 		http:     o.HTTP,
 		patience: patience{cmp.Or(o.Stall, 2*time.Minute)},
 		listed:   make(map[Ref]string),
@@ -100,10 +102,11 @@ func Open(o Options) (*Store, error) {
 // Resolve says what a file's content must be. What is pinned needs no network;
 // the rest is asked of the release and pinned.
 func (s *Store) Resolve(ctx context.Context, ref Ref) (Artifact, error) {
-	if err := checkRef(ref); err != nil {
+	if err := s.checkRef(ref); err != nil {
 		return Artifact{}, fmt.Errorf("resolve %s: %w", ref, err)
 	}
-	ref, err := s.release(ctx, ref)
+	src := s.sources[ref.Name]
+	ref, err := s.release(ctx, src, ref)
 	if err != nil {
 		return Artifact{}, err
 	}
@@ -111,36 +114,47 @@ func (s *Store) Resolve(ctx context.Context, ref Ref) (Artifact, error) {
 	if err != nil {
 		return Artifact{}, err
 	}
-	if p, pinned := known.Artifacts[ref.String()]; pinned && !s.opts.UpdateLock {
-		return s.artifact(ref, p), nil
+	if p, there := known.Artifacts[ref.String()]; there && !s.opts.UpdateLock {
+		return pinned(src, ref, p), nil
 	}
-	digest, err := s.listedDigest(ctx, ref)
+	digest, err := s.listedDigest(ctx, src, ref)
 	if err != nil {
 		return Artifact{}, err
 	}
-	size, err := s.askSize(ctx, s.source.fileURL(ref.Version, ref.File))
+	size, err := s.askSize(ctx, src.fileURL(ref.Version, ref.File))
 	if err != nil {
 		return Artifact{}, err
 	}
 	found := pin{SHA256: digest, Size: int(size)}
 	err = s.pin(ctx, func(p *pins) error {
 		// Another run may have been first.
-		if old, pinned := p.Artifacts[ref.String()]; pinned && old != found && !s.opts.UpdateLock {
+		if old, there := p.Artifacts[ref.String()]; there && old != found && !s.opts.UpdateLock {
 			return lockMismatch(ref, old, digest)
 		}
 		p.Artifacts[ref.String()] = found
 		return nil
 	})
-	return s.artifact(ref, found), err
+	return pinned(src, ref, found), err
 }
 
-func (s *Store) artifact(ref Ref, p pin) Artifact {
-	return Artifact{Ref: ref, URL: s.source.fileURL(ref.Version, ref.File), SHA256: p.SHA256, Size: int64(p.Size)}
+func pinned(src source, ref Ref, p pin) Artifact {
+	return Artifact{Ref: ref, URL: src.fileURL(ref.Version, ref.File), SHA256: p.SHA256, Size: int64(p.Size)}
+}
+
+// Release returns the release that a version or a channel stands for, for
+// projects whose files carry it in their names.
+func (s *Store) Release(ctx context.Context, name, version string) (string, error) {
+	ref := Ref{Name: name, Version: version, File: "any"}
+	if err := s.checkRef(ref); err != nil {
+		return "", fmt.Errorf("look up %s %s: %w", name, version, err)
+	}
+	ref, err := s.release(ctx, s.sources[name], ref)
+	return ref.Version, err
 }
 
 // release puts the release that a channel stands for in the channel's place.
-func (s *Store) release(ctx context.Context, ref Ref) (Ref, error) {
-	if matches(releasePattern, ref.Version) {
+func (s *Store) release(ctx context.Context, src source, ref Ref) (Ref, error) {
+	if matches(src.releases(), ref.Version) {
 		return ref, nil
 	}
 	channel := ref.Name + "/" + ref.Version
@@ -155,7 +169,7 @@ func (s *Store) release(ctx context.Context, ref Ref) (Ref, error) {
 		version = known.Channels[channel]
 	}
 	if version == "" {
-		if version, err = s.pinChannel(ctx, channel, ref.Version); err != nil {
+		if version, err = s.pinChannel(ctx, src, channel, ref.Version); err != nil {
 			return ref, err
 		}
 	}
@@ -163,8 +177,8 @@ func (s *Store) release(ctx context.Context, ref Ref) (Ref, error) {
 	return ref, nil
 }
 
-func (s *Store) pinChannel(ctx context.Context, channel, name string) (string, error) {
-	version, err := s.askChannel(ctx, name)
+func (s *Store) pinChannel(ctx context.Context, src source, channel, name string) (string, error) {
+	version, err := src.ask(ctx, s, name)
 	if err != nil {
 		return "", err
 	}
@@ -182,19 +196,19 @@ func (s *Store) pinChannel(ctx context.Context, channel, name string) (string, e
 }
 
 // listedDigest reads a file's digest from the release's own list.
-func (s *Store) listedDigest(ctx context.Context, ref Ref) (string, error) {
+func (s *Store) listedDigest(ctx context.Context, src source, ref Ref) (string, error) {
 	s.mu.Lock()
 	digest := s.listed[ref]
 	s.mu.Unlock()
 	if digest != "" {
 		return digest, nil
 	}
-	at := s.source.fileURL(ref.Version, K3sSums)
+	at := src.sums(ref)
 	text, err := s.get(ctx, at)
 	if err != nil {
 		return "", err
 	}
-	sums, err := parseSums(text)
+	sums, err := src.listed(ref, text)
 	if err != nil {
 		return "", fetchError(at, fmt.Errorf("this is not a list of digests: %w", err))
 	}

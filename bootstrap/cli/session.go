@@ -110,11 +110,12 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 		return err
 	}
 	store, err := artifact.Open(artifact.Options{
-		CacheDir:   s.a.cacheDir(),
-		LockPath:   s.a.lockPath(s.cfg),
-		K3sMirror:  s.spec.Mirrors.K3s,
-		UpdateLock: f.updateLock,
-		Tell:       s.a.news,
+		CacheDir:        s.a.cacheDir(),
+		LockPath:        s.a.lockPath(s.cfg),
+		K3sMirror:       s.spec.Mirrors.K3s,
+		TailscaleMirror: s.spec.Mirrors.Tailscale,
+		UpdateLock:      f.updateLock,
+		Tell:            s.a.news,
 	})
 	if err != nil {
 		return fmt.Errorf("open the artifact store: %w", err)

@@ -120,7 +120,7 @@ func catalogue() map[Code]Entry {
 		SmokeFailed:          {Exit: ExitFailed, Means: "All pods are Ready, but the application does not work.", Next: "read what the test saw above; `kubectl -n studentsystemgo logs deploy/ssg-studentsystemgo` says more"},
 		RotationFailed:       {Exit: ExitFailed, Means: "A rotation stopped between two stages; old and new secrets both work until it is finished.", Next: "run the same command again; it goes on where it stopped"},
 
-		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the k3s version in the profile, or the mirror's address"},
+		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the version in the profile or the configuration, or the mirror's address"},
 
 		ImageUnknown:    {Exit: ExitUsage, Means: "The registry, folder or archive has no such image.", Next: "check the image's name and tag"},
 		ImageUnsuitable: {Exit: ExitPreflight, Means: "The box cannot run the image: it is for another or a newer processor, or no image at all. Nothing was sent.", Next: "use an image for linux/amd64 that is made of Debian, Ubuntu or Alpine"},

@@ -41,7 +41,9 @@ func check(c Config, doc *strict.Document) {
 		doc.Refuse(at("defaults", "host"), "%q is not a host", c.Defaults.Host)
 	}
 	k.release(at("release"), c.Release)
+	k.tailnet(at("tailnet"), c.Tailnet)
 	k.mirror(at("mirrors", "k3s"), c.Mirrors.K3s)
+	k.mirror(at("mirrors", "tailscale"), c.Mirrors.Tailscale)
 	k.registries()
 }
 
@@ -81,6 +83,7 @@ func (k checker) host(name string, h Host) {
 	}
 	k.jumps(name, h)
 	k.release(sub("release"), h.Release)
+	k.tailnet(sub("tailnet"), h.Tailnet)
 }
 
 func (k checker) address(path []string, address string) {

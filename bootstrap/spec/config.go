@@ -10,6 +10,7 @@ type Config struct {
 	Hosts    map[string]Host `yaml:"hosts,omitempty" json:"hosts,omitempty" jsonschema_description:"The boxes, by the name given to --host."`
 	Defaults Defaults        `yaml:"defaults,omitempty" json:"defaults,omitzero" jsonschema_description:"What is taken when a host or a flag does not say."`
 	Release  Release         `yaml:"release,omitempty" json:"release,omitzero" jsonschema_description:"How the application is deployed, where a host does not say."`
+	Tailnet  *Tailnet        `yaml:"tailnet,omitempty" json:"tailnet,omitempty" jsonschema_description:"How the boxes join a tailnet, where a host does not say; {} is enough."`
 	Mirrors  Mirrors         `yaml:"mirrors,omitempty" json:"mirrors,omitzero" jsonschema_description:"Where releases and images are fetched from."`
 
 	// Path is the file that was read; relative paths were resolved from its
@@ -38,6 +39,8 @@ type Host struct {
 	TLSSANs  []string `yaml:"tlsSANs,omitempty" json:"tlsSANs,omitempty" jsonschema_description:"Further names and addresses for the API server's certificate."`
 	// Release overrides the configuration's, key by key.
 	Release Release `yaml:"release,omitempty" json:"release,omitzero" jsonschema_description:"How the application is deployed on this host."`
+	// Tailnet overrides the configuration's, key by key.
+	Tailnet *Tailnet `yaml:"tailnet,omitempty" json:"tailnet,omitempty" jsonschema_description:"How this host joins a tailnet."`
 }
 
 // Release says how the application is deployed.
@@ -64,6 +67,8 @@ type Defaults struct {
 type Mirrors struct {
 	// K3s stands in for https://github.com (see package artifact).
 	K3s string `yaml:"k3s,omitempty" json:"k3s,omitempty" jsonschema:"format=uri" jsonschema_description:"Stands in for https://github.com: below it lies k3s-io/k3s/releases/download/VERSION/FILE."`
+	// Tailscale stands in for https://pkgs.tailscale.com (see package artifact).
+	Tailscale string `yaml:"tailscale,omitempty" json:"tailscale,omitempty" jsonschema:"format=uri" jsonschema_description:"Stands in for https://pkgs.tailscale.com: below it lies stable/tailscale_VERSION_amd64.tgz."`
 	// Registries are addresses by the registry that images name; those without
 	// an entry are themselves, or the entry * if there is one.
 	Registries map[string]string `yaml:"registries,omitempty" json:"registries,omitempty" jsonschema_description:"Stand in for registries of images, by the registry's name, or \"*\" for all others: docker.io: https://mirror.example/hub."`

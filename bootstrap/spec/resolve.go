@@ -21,6 +21,8 @@ type Spec struct {
 	TLSSANs    []string `json:"tlsSANs,omitempty"`
 	Mirrors    Mirrors  `json:"mirrors,omitzero"`
 	Release    Release  `json:"release,omitzero"`
+	// Tailnet is nil where the box does not join one.
+	Tailnet *Tailnet `json:"tailnet,omitempty"`
 }
 
 // Resolve makes the Spec of one host. The profile is the flag's, else the
@@ -44,6 +46,7 @@ func Resolve(cfg Config, hostName, profileFlag string, hw Hardware) (Spec, error
 		TLSSANs:    names(node, h.TLSSANs),
 		Mirrors:    cfg.Mirrors,
 		Release:    cfg.ReleaseOf(hostName),
+		Tailnet:    cfg.TailnetOf(hostName, node),
 	}, nil
 }
 
