@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
-	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
@@ -78,32 +77,13 @@ func deployRun(ctx context.Context, a *app, o deployOptions) error {
 	if !s.facts.K3s.Active {
 		return fault.New(fault.NotInstalled, "", "k3s does not run on %s", s.name)
 	}
-	if err := refusal(facts.Refused(s.check(facts.Measured{}))); err != nil {
-		return err
-	}
-	p, err := s.compare(ctx)
-	if err != nil {
-		return err
-	}
-	if p.Empty() {
-		return s.unchanged(p)
-	}
-	unlock, err := s.client.Lock(ctx, a.holder())
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if p, err = s.plan(ctx); err != nil {
-		return err
-	}
-	if p.Empty() {
-		return s.unchanged(p)
-	}
-	a.tell(p.summary())
-	if err := s.fetchImages(ctx, p); err != nil {
-		return err
-	}
-	return s.converge(ctx, p, installOptions{})
+	return s.change(ctx, func(p measuredPlan) error {
+		a.tell(p.summary())
+		if err := s.fetchImages(ctx, p); err != nil {
+			return err
+		}
+		return s.converge(ctx, p, installOptions{})
+	})
 }
 
 // DeployData is what a deployment to a context did, as programs get it.

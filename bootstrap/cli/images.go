@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images"
@@ -197,11 +196,8 @@ func (a *app) planImages(ctx context.Context, o imagesFlags) (*session, measured
 	if err != nil {
 		return nil, p, err
 	}
-	_, end := a.task("facts", "look at "+s.name)
-	s.facts, err = facts.Gather(ctx, s.client)
-	end(err)
-	if err != nil {
-		return s, p, fmt.Errorf("look at %s: %w", s.name, err)
+	if err := s.gather(ctx); err != nil {
+		return s, p, err
 	}
 	set, err := s.newImages(images.Options{Refs: o.refs, From: o.from})
 	if err != nil {
@@ -256,16 +252,8 @@ const keepUploads = 7
 // importImages applies the plan. A run that was at work until now may have
 // changed what is to be sent: the step itself asks the box again.
 func (s *session) importImages(ctx context.Context, p measuredPlan) error {
-	rep := s.a.report()
-	rep.Expect(s.expectations(p))
 	before := s.client.Stats().BytesOut
-	result, err := step.Converge(ctx, s.steps, s.client, p.Plan, step.Options{Rate: p.rate()}, func(e step.Event) {
-		rep.Event(e)
-		s.past.see(e)
-	})
-	if saveErr := s.past.save(); saveErr != nil {
-		s.a.logger().Warn("history not saved", "error", saveErr)
-	}
+	result, err := s.carryOut(ctx, p, step.Options{}, func(step.Event) {})
 	if err == nil {
 		err = s.client.CleanUploads(ctx, keepUploads)
 	}

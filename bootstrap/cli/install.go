@@ -55,6 +55,22 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 	if err := s.look(ctx, o.specFlags); err != nil {
 		return err
 	}
+	return s.change(ctx, func(p measuredPlan) error {
+		if err := s.preflight(ctx, p); err != nil {
+			return err
+		}
+		if err := s.fetchImages(ctx, p); err != nil {
+			return err
+		}
+		if err := s.consent(ctx, p, o); err != nil {
+			return err
+		}
+		return s.converge(ctx, p, o)
+	})
+}
+
+// change lets apply carry out what the box lacks, unless it lacks nothing.
+func (s *session) change(ctx context.Context, apply func(measuredPlan) error) error {
 	if err := refusal(facts.Refused(s.check(facts.Measured{}))); err != nil {
 		return err
 	}
@@ -67,7 +83,7 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 	}
 	// Only a run that changes something needs the box for itself. Another one
 	// may have been at work until now, so what is to be done is asked again.
-	release, err := s.client.Lock(ctx, a.holder())
+	release, err := s.client.Lock(ctx, s.a.holder())
 	if err != nil {
 		return err
 	}
@@ -78,16 +94,7 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 	if p.Empty() {
 		return s.unchanged(p)
 	}
-	if err := s.preflight(ctx, p); err != nil {
-		return err
-	}
-	if err := s.fetchImages(ctx, p); err != nil {
-		return err
-	}
-	if err := s.consent(ctx, p, o); err != nil {
-		return err
-	}
-	return s.converge(ctx, p, o)
+	return apply(p)
 }
 
 func (s *session) unchanged(p measuredPlan) error {
@@ -166,20 +173,12 @@ func allSteps(p step.Plan) []step.ID {
 }
 
 func (s *session) converge(ctx context.Context, p measuredPlan, o installOptions) error {
-	rep := s.a.report()
-	rep.Expect(s.expectations(p))
 	var took []StepTime
-	see := func(e step.Event) {
-		rep.Event(e)
-		s.past.see(e)
+	result, err := s.carryOut(ctx, p, step.Options{Adopt: o.adopt}, func(e step.Event) {
 		if e.Kind == step.StepDone {
 			took = append(took, StepTime{e.Step, e.Title, e.Took.Seconds()})
 		}
-	}
-	result, err := step.Converge(ctx, s.steps, s.client, p.Plan, step.Options{Adopt: o.adopt, Rate: p.rate()}, see)
-	if saveErr := s.past.save(); saveErr != nil {
-		s.a.logger().Warn("history not saved", "error", saveErr)
-	}
+	})
 	stats := s.client.Stats()
 	data := InstallData{
 		Host: s.name, Changed: took, Unchanged: result.Unchanged, TookSeconds: result.Took.Seconds(),
@@ -191,6 +190,23 @@ func (s *session) converge(ctx context.Context, p measuredPlan, o installOptions
 	}
 	s.a.answer(data, func(w io.Writer) { data.write(w, s.a.width()) })
 	return nil
+}
+
+// carryOut makes the plan's changes, shows how far it is, and remembers how
+// long each step took.
+func (s *session) carryOut(ctx context.Context, p measuredPlan, o step.Options, see step.Observer) (step.Result, error) {
+	rep := s.a.report()
+	rep.Expect(s.expectations(p))
+	o.Rate = p.rate()
+	result, err := step.Converge(ctx, s.steps, s.client, p.Plan, o, func(e step.Event) {
+		rep.Event(e)
+		s.past.see(e)
+		see(e)
+	})
+	if saveErr := s.past.save(); saveErr != nil {
+		s.a.logger().Warn("history not saved", "error", saveErr)
+	}
+	return result, err
 }
 
 func (s *session) expectations(p measuredPlan) map[step.ID]report.Expectation {

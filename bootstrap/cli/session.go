@@ -82,9 +82,8 @@ func (a *app) news(text string) { report.News(a.report().Event, a.env.Now, text)
 
 func (s *session) close() { _ = s.client.Close() }
 
-// examine finds out in one round trip what the box is, and from it what should
-// be true of it.
-func (s *session) examine(ctx context.Context, f specFlags) error {
+// gather finds out in one round trip what the box is.
+func (s *session) gather(ctx context.Context) error {
 	_, end := s.a.task("facts", "look at "+s.name)
 	var err error
 	s.facts, err = facts.Gather(ctx, s.client)
@@ -92,6 +91,15 @@ func (s *session) examine(ctx context.Context, f specFlags) error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", s.name, err)
 	}
+	return nil
+}
+
+// examine finds out what the box is, and from it what should be true of it.
+func (s *session) examine(ctx context.Context, f specFlags) error {
+	if err := s.gather(ctx); err != nil {
+		return err
+	}
+	var err error
 	s.spec, err = spec.Resolve(s.cfg, s.name, f.profile, spec.Hardware{
 		MemoryBytes: s.facts.Memory.Total,
 		Cores:       s.facts.CPU.Cores,
