@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 )
 
 // slot is the place of one file in the cache:
@@ -82,7 +84,7 @@ func (p slot) remember() error {
 	if err != nil {
 		return fmt.Errorf("remember check: %w", err)
 	}
-	return replaceFile(p.checked, data)
+	return atomicfile.Write(p.checked, data, 0o644)
 }
 
 // keep checks the complete part and makes it the file. It returns the digest

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 )
@@ -208,7 +209,7 @@ type validator struct {
 func writeValidator(path string, h http.Header) error {
 	data, err := json.Marshal(validator{ETag: h.Get("ETag"), LastModified: h.Get("Last-Modified")})
 	if err == nil {
-		err = replaceFile(path, data)
+		err = atomicfile.Write(path, data, 0o644)
 	}
 	if err != nil {
 		return permanent{fmt.Errorf("note the version of the download: %w", err)}

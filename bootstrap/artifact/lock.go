@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/lockedfile"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec/strict"
 )
@@ -125,7 +126,7 @@ func (s *Store) pin(ctx context.Context, change func(*pins) error) error {
 		return err
 	}
 	if after := p.text(); after != before {
-		return replaceFile(s.opts.LockPath, []byte(after))
+		return atomicfile.Write(s.opts.LockPath, []byte(after), 0o644)
 	}
 	return nil
 }
@@ -170,24 +171,6 @@ func (s *Store) exclusive(ctx context.Context, name string) (release func(), err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wait for another run to finish with %s: %w", s.opts.CacheDir, context.Cause(ctx))
 	}
-}
-
-// replaceFile writes a file whole or not at all.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	defer os.Remove(f.Name()) // fails once the file was renamed, as it should
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
 }
 
 func lockMismatch(ref Ref, pinned pin, found string) error {

@@ -72,34 +72,6 @@ func TestAHostsFolderStaysBelowOurs(t *testing.T) {
 	}
 }
 
-func TestWriteFileReplacesWholeOrNotAtAll(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "new", "f")
-	for _, text := range []string{"one", "two"} {
-		if err := writeFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		got, err := os.ReadFile(path)
-		if err != nil || string(got) != text {
-			t.Fatalf("got %q, %v", got, err)
-		}
-	}
-	// A folder in the way makes the rename fail; nothing is left behind.
-	if err := os.Mkdir(filepath.Join(dir, "taken"), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "taken", "x"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := writeFile(filepath.Join(dir, "taken"), nil, 0o600); err == nil {
-		t.Fatal("a folder was replaced")
-	}
-	left, err := filepath.Glob(filepath.Join(dir, ".*"))
-	if err != nil || len(left) > 0 {
-		t.Errorf("left behind: %v (%v)", left, err)
-	}
-}
-
 func TestWhichHost(t *testing.T) {
 	two := spec.Config{Hosts: map[string]spec.Host{"a": {}, "b": {}}}
 	one := spec.Config{Hosts: map[string]spec.Host{"a": {}}}

@@ -2,13 +2,12 @@ package cli
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
@@ -51,7 +50,7 @@ func (h *history) save() error {
 	if err != nil {
 		return fmt.Errorf("write history: %w", err)
 	}
-	return writeFile(h.path, append(data, '\n'), 0o600)
+	return atomicfile.Write(h.path, append(data, '\n'), 0o600)
 }
 
 // fileName makes a host's name, which may be user@address:port, usable as the
@@ -67,35 +66,4 @@ func fileName(host string) string {
 		return s
 	}
 	return "_"
-}
-
-// writeFile replaces a file in one step, so that a crash leaves the old one or
-// the new one. Missing folders are made for the user alone.
-func writeFile(path string, data []byte, mode fs.FileMode) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", path, err), os.Remove(f.Name()))
-	}
-	return syncDir(dir)
-}
-
-// syncDir makes a rename survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

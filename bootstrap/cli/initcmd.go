@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 )
@@ -77,7 +78,7 @@ func initRun(ctx context.Context, a *app, o initOptions) error {
 	if err != nil {
 		return fmt.Errorf("find %s: %w", path, err)
 	}
-	if err := writeFile(full, text, 0o644); err != nil {
+	if err := atomicfile.Write(full, text, 0o644); err != nil {
 		return err
 	}
 	a.answer(InitData{Path: full, Host: o.Name}, func(w io.Writer) {

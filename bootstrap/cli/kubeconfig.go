@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cli/kubeconfig"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
@@ -122,10 +123,6 @@ func (a *app) kubeconfigPath(flag string) string {
 }
 
 func mergeInto(path string, admin []byte, e kubeconfig.Entry) (changed bool, err error) {
-	// A link stays a link: people keep this file elsewhere and link to it.
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
 	old, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return false, &fault.Error{Code: fault.KubeconfigInvalid, Op: "read kubeconfig", Err: err}
@@ -137,5 +134,5 @@ func mergeInto(path string, admin []byte, e kubeconfig.Entry) (changed bool, err
 	if bytes.Equal(old, merged) {
 		return false, os.Chmod(path, 0o600)
 	}
-	return true, writeFile(path, merged, 0o600)
+	return true, atomicfile.Write(path, merged, 0o600)
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 )
 
 // Tunnel ports lie where neither well-known services nor the ports that Linux
@@ -46,5 +48,5 @@ func tunnelPort(stateDir, host string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("write tunnel ports: %w", err)
 	}
-	return ports[host], writeFile(path, append(data, '\n'), 0o600)
+	return ports[host], atomicfile.Write(path, append(data, '\n'), 0o600)
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/skeema/knownhosts"
 	"golang.org/x/crypto/ssh"
 	xknownhosts "golang.org/x/crypto/ssh/knownhosts"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 )
 
 // readKnownHosts reads those of the files that exist. Lines that the library
@@ -207,28 +209,11 @@ func readIfThere(path string) ([]byte, error) {
 	return data, err
 }
 
-// writeKnownHosts replaces a file in one step, so that a crash never leaves
-// the user without known hosts. A symbolic link keeps pointing where it did.
+// writeKnownHosts replaces a file and leaves its permissions as they are.
 func writeKnownHosts(path string, data []byte) error {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
 	mode := fs.FileMode(0o600)
 	if info, err := os.Stat(path); err == nil {
 		mode = info.Mode().Perm()
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), ".known_hosts-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name())
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return atomicfile.Write(path, data, mode)
 }

@@ -15,6 +15,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 )
 
@@ -118,7 +119,7 @@ func (s *Store) Save(b *Book) error {
 	if err := s.keepEarlier(b.Version); err != nil {
 		return err
 	}
-	if err := replaceFile(s.Path(), sealed.Bytes()); err != nil {
+	if err := atomicfile.Write(s.Path(), sealed.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("keep the secrets: %w", err)
 	}
 	*b = next
@@ -165,36 +166,10 @@ func (s *Store) ownIdentity() (*age.X25519Identity, error) {
 		return nil, fmt.Errorf("make an age identity: %w", err)
 	}
 	text := fmt.Sprintf("# public key: %s\n%s\n", id.Recipient(), id)
-	if err := replaceFile(s.identity, []byte(text)); err != nil {
+	if err := atomicfile.Write(s.identity, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("keep the age identity: %w", err)
 	}
 	return id, nil
-}
-
-// replaceFile writes a file for the user alone; a crash leaves the old one or
-// the new one.
-func replaceFile(path string, data []byte) error {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // made 0600
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // plainBook is a Book as it is encrypted. Nowhere else are the values text.
