@@ -85,7 +85,7 @@ func Look(ctx context.Context, r host.Reader) (Status, error) {
 }
 
 func parseStatus(u managed.Unit, head []byte) Status {
-	m := pairs(head)
+	m := managed.Pairs(head)
 	s := Status{Installed: u.Loaded, Unit: u.State, PID: u.PID, Restarts: u.Restarts, Since: u.Started}
 	s.DiskUsed, s.DiskFree = twoNumbers(m["disk"])
 	s.Datastore, _ = twoNumbers(m["datastore"])

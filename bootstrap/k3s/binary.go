@@ -7,6 +7,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/artifact"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
@@ -55,7 +56,7 @@ func (b binary) Observe(ctx context.Context, r host.Reader) (binaryState, error)
 	if err != nil {
 		return binaryState{}, err
 	}
-	m := pairs(out)
+	m := managed.Pairs(out)
 	s := binaryState{want: want, blob: parseBlob(m), commands: map[string]bool{}}
 	for _, name := range commands() {
 		// The links point to the program, so they are dangling without it.

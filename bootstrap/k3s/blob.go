@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"strings"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/artifact"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
@@ -95,17 +94,6 @@ func (b blob) note(ctx context.Context, h host.Host, digest string) error {
 		return fmt.Errorf("note %s: %w", b.path, err)
 	}
 	return nil
-}
-
-// pairs reads key=value lines and leaves out all others.
-func pairs(out []byte) map[string]string {
-	m := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		if k, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
-			m[k] = v
-		}
-	}
-	return m
 }
 
 // forgetDigest says that what lies on the disk is about to change: a k3s that

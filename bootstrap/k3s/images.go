@@ -6,6 +6,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/artifact"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
@@ -42,7 +43,7 @@ func (i images) Observe(ctx context.Context, r host.Reader) (imagesState, error)
 	if err != nil {
 		return imagesState{}, err
 	}
-	m := pairs(out)
+	m := managed.Pairs(out)
 	return imagesState{want, parseBlob(m), m["cache"] == "yes"}, nil
 }
 

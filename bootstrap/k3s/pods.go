@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/wait"
 	"github.com/omkar619-dev/ssg-bootstrap/profiles"
@@ -63,7 +64,7 @@ func (s systemPods) Observe(ctx context.Context, r host.Reader) (podsState, erro
 		return podsState{}, err
 	}
 	head, answers := cutAPI(seen.Out)
-	o := podsState{pid: seen.Units[unitName].PID, upUnder: pairs(head)["pods"]}
+	o := podsState{pid: seen.Units[unitName].PID, upUnder: managed.Pairs(head)["pods"]}
 	var t table
 	if len(answers) < 3 || answers[2].into(&t) != nil {
 		return o, nil

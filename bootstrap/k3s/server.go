@@ -88,7 +88,7 @@ func (s server) look(ctx context.Context, r host.Reader, journal bool) (serverSt
 
 func parseServer(o managed.Observed, want string) serverState {
 	head, answers := cutAPI(o.Out)
-	m := pairs(head)
+	m := managed.Pairs(head)
 	return serverState{
 		want: want, unit: o.Units[unitName],
 		onDisk: m["disk"], running: m["running"], api: parseAPI(answers), line: string(redact([]byte(m["line"]))),

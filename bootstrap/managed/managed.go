@@ -161,6 +161,17 @@ func parseStat(rest string) (string, Seen, error) {
 	return path, Seen{Present: true, Kind: uint32(mode), Modified: modified}, err
 }
 
+// Pairs reads key=value lines and leaves out all others.
+func Pairs(out []byte) map[string]string {
+	m := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		if k, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
+			m[k] = v
+		}
+	}
+	return m
+}
+
 func sum(b []byte) string {
 	s := sha256.Sum256(b)
 	return hex.EncodeToString(s[:])

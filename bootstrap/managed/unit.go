@@ -53,11 +53,7 @@ func UnitsQuery(names ...string) host.Command {
 func ParseUnits(out []byte) Units {
 	units := Units{}
 	for block := range strings.SplitSeq(string(out), "\n\n") {
-		m := map[string]string{}
-		for line := range strings.Lines(block) {
-			k, v, _ := strings.Cut(strings.TrimSpace(line), "=")
-			m[k] = v
-		}
+		m := Pairs([]byte(block))
 		if id := m["Id"]; id != "" {
 			units[id] = newUnit(m)
 		}

@@ -50,7 +50,7 @@ func (clock) Observe(ctx context.Context, r host.Reader) (clockState, error) {
 }
 
 func newClockState(o managed.Observed, services []string, before, after time.Time) (clockState, error) {
-	m := pairs(o.Out)
+	m := managed.Pairs(o.Out)
 	now, err := strconv.ParseInt(m["now"], 10, 40)
 	if err != nil {
 		return clockState{}, fmt.Errorf("read the box's time: %w", err)

@@ -29,14 +29,3 @@ func run(ctx context.Context, h host.Host, argv ...string) error {
 	}
 	return nil
 }
-
-// pairs reads key=value lines and leaves out all others.
-func pairs(out []byte) map[string]string {
-	m := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		if k, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
-			m[k] = v
-		}
-	}
-	return m
-}

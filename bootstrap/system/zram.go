@@ -82,7 +82,7 @@ func (z zram) Observe(ctx context.Context, r host.Reader) (zramState, error) {
 	if err != nil {
 		return zramState{}, err
 	}
-	m := pairs(o.Out)
+	m := managed.Pairs(o.Out)
 	return zramState{o.Files, o.Units[zramUnit], m["started"], m["swap"] == "yes"}, nil
 }
 
