@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 )
 
 //go:embed gather.sh
@@ -15,7 +16,7 @@ var gatherScript string
 // Gather looks at the box, in one round trip.
 func Gather(ctx context.Context, r host.Reader) (Facts, error) {
 	before := time.Now()
-	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", gatherScript, "sh"}, Root: true})
+	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", managed.WithFile + gatherScript, "sh"}, Root: true})
 	if err != nil {
 		return Facts{}, fmt.Errorf("gather facts: %w", err)
 	}

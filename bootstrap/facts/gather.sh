@@ -89,16 +89,13 @@ disk / "$1" "$2" "$3" "$4" "$5"
 shift 5
 disk /var/lib/rancher "$@"
 
-# Only those with a file are asked for: systemd takes 30 ms to find that it does
-# not know a name.
-known=
+set --
 for name in systemd-timesyncd chrony chronyd ntp ntpsec openntpd \
 	k3s k3s-agent rke2-server rke2-agent k0scontroller k0sworker microk8s.daemon-kubelite snap.microk8s.daemon-kubelite kubelet \
 	ufw firewalld; do
-	for folder in /etc /run /usr/local/lib /usr/lib /lib; do
-		if [ -e "$folder/systemd/system/$name.service" ]; then known="$known $name.service" && break; fi
-	done
+	set -- "$@" "$name.service"
 done
+with_file "$@" # which managed.WithFile, written in front of this, defines
 states=
 [ -z "$known" ] || states=$(systemctl show -p Id,LoadState,ActiveState -- $known)
 k3s=inactive
