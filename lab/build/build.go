@@ -39,6 +39,9 @@ func All(ctx context.Context, log *slog.Logger) error {
 	if _, err := b.layouts(ctx); err != nil {
 		return err
 	}
+	if err := b.runnersPart(ctx); err != nil {
+		return err
+	}
 	dir, err := b.release(ctx, DefaultK3s)
 	if err != nil {
 		return err
@@ -48,6 +51,23 @@ func All(ctx context.Context, log *slog.Logger) error {
 	}
 	log.Info("all is built", "release", dir, "took", time.Since(start).Round(time.Second/10))
 	return nil
+}
+
+// Runner builds what is missing of the runner's package and of Helm, which its
+// jobs use, and returns the mirror's folder.
+func Runner(ctx context.Context, log *slog.Logger) (string, error) {
+	b, err := open(log)
+	if err != nil {
+		return "", err
+	}
+	return b.out("mirror"), b.runnersPart(ctx)
+}
+
+func (b *builder) runnersPart(ctx context.Context) error {
+	if err := b.helm(ctx); err != nil {
+		return err
+	}
+	return b.runner(ctx)
 }
 
 // K3sRelease builds what is missing of one k3s release and returns the folder

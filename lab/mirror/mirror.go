@@ -34,6 +34,7 @@ func New(dir string, list ...Fault) *Mirror {
 	m := &Mirror{dir: dir, mux: http.NewServeMux(), faults: NewFaults(list...)}
 	m.mux.HandleFunc("GET /{owner}/{repository}/releases/download/{version}/{file}", m.download)
 	m.mux.HandleFunc("GET /objects/release/asset/{owner}/{repository}/{version}/{file}", m.object)
+	m.mux.HandleFunc("GET /helm/{file}", m.helm)
 	m.mux.HandleFunc("GET /v1-release/channels/{channel}", m.channel)
 	m.mux.HandleFunc("GET /{owner}/{repository}/releases/tag/{version}", m.tag)
 	return m
@@ -59,10 +60,20 @@ func (m *Mirror) download(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, object.String(), http.StatusFound)
 }
 
-// object serves the bytes, ranges and all.
+// object serves what a download leads to.
 func (m *Mirror) object(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("file")
-	file, err := os.Open(m.path(r.PathValue("owner"), r.PathValue("repository"), r.PathValue("version"), name))
+	m.serve(w, r, m.path(r.PathValue("owner"), r.PathValue("repository"), r.PathValue("version"), r.PathValue("file")))
+}
+
+// helm serves Helm's releases, which lie side by side.
+func (m *Mirror) helm(w http.ResponseWriter, r *http.Request) {
+	m.serve(w, r, filepath.Join(m.dir, "helm", part(r.PathValue("file"))))
+}
+
+// serve answers with a file, ranges and all.
+func (m *Mirror) serve(w http.ResponseWriter, r *http.Request, path string) {
+	name := filepath.Base(path)
+	file, err := os.Open(path)
 	if err != nil {
 		http.NotFound(w, r)
 		return
@@ -129,9 +140,11 @@ func (m *Mirror) versions(owner, repository string) []string {
 
 // path stays inside the folder: each part is one name, whatever was asked for.
 func (m *Mirror) path(owner, repository, version, file string) string {
-	part := func(name string) string { return strings.TrimLeft(filepath.Base(filepath.Clean("/"+name)), ".") }
 	return filepath.Join(m.dir, part(owner), part(repository), "releases", "download", part(version), part(file))
 }
+
+// part is one name, whatever was asked for.
+func part(name string) string { return strings.TrimLeft(filepath.Base(filepath.Clean("/"+name)), ".") }
 
 // Server is a mirror that listens.
 type Server struct {
