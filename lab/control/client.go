@@ -46,6 +46,12 @@ func (c *Client) Turn(ctx context.Context, verb, value, way string) error {
 	return err
 }
 
+// GitHub tells the stand-in for GitHub to do something, and returns as JSON what
+// it shows.
+func (c *Client) GitHub(ctx context.Context, words ...string) ([]byte, error) {
+	return c.do(ctx, http.MethodPost, "/github", url.Values{"word": words})
+}
+
 // Quit ends the server.
 func (c *Client) Quit(ctx context.Context) error {
 	_, err := c.do(ctx, http.MethodPost, "/quit", nil)

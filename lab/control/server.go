@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/omkar619-dev/ssg-bootstrap/lab/github"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/link"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/mirror"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/registry"
@@ -29,6 +30,16 @@ type Config struct {
 	LinkPort     int
 	MirrorPort   int
 	RegistryPort int
+	GitHub       GitHub
+}
+
+// GitHub says where the stand-in for GitHub keeps its state and answers.
+type GitHub struct {
+	State  string // file
+	Token  string // file that the owner's token is written to
+	Reader string // file for a token that may only read
+	Socket string // where the box's questions arrive
+	Port   int    // on loopback
 }
 
 // Info is what a running server answers.
@@ -39,6 +50,7 @@ type Info struct {
 	LinkPort int        `json:"linkPort"`
 	Mirror   string     `json:"mirror"`   // URL
 	Registry string     `json:"registry"` // URL
+	GitHub   string     `json:"github"`   // URL
 	Link     link.Stats `json:"link"`
 	// Pulled is what left the registry.
 	Pulled registry.Stats `json:"pulled"`
@@ -66,17 +78,22 @@ func Serve(ctx context.Context, config Config) error {
 		return err
 	}
 	defer shop.Close()
+	hub, leave, err := serveGitHub(config)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	info := func() Info {
 		return Info{
 			PID: os.Getpid(), Build: config.Build, Target: config.Target,
-			LinkPort: bad.Port(), Mirror: releases.URL(), Registry: shop.URL(), Link: bad.Stats(), Pulled: images.Stats(),
+			LinkPort: bad.Port(), Mirror: releases.URL(), Registry: shop.URL(), GitHub: hub.url, Link: bad.Stats(), Pulled: images.Stats(),
 		}
 	}
 	listener, err := listenUnix(config.Socket)
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: handler(info, bad, quit), ReadHeaderTimeout: 10 * time.Second}
+	server := &http.Server{Handler: handler(info, bad, hub.server, quit), ReadHeaderTimeout: 10 * time.Second}
 	// The last answer gets out before the socket closes.
 	defer context.AfterFunc(ctx, func() {
 		graceful, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
@@ -116,7 +133,7 @@ func listenUnix(socket string) (net.Listener, error) {
 	return listener, nil
 }
 
-func handler(info func() Info, bad *link.Link, quit func()) http.Handler {
+func handler(info func() Info, bad *link.Link, hub *github.Server, quit func()) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /info", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -126,6 +143,19 @@ func handler(info func() Info, bad *link.Link, quit func()) http.Handler {
 		if err := turn(bad, r.FormValue("verb"), r.FormValue("value"), r.FormValue("way")); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 		}
+	})
+	mux.HandleFunc("POST /github", func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseForm(); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		shown, err := hub.Turn(r.PostForm["word"])
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(shown) // a client that is gone misses nothing
 	})
 	mux.HandleFunc("POST /quit", func(http.ResponseWriter, *http.Request) { quit() })
 	return mux

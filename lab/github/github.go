@@ -71,8 +71,8 @@ func New(options Options) (*Server, error) {
 		s.routeRegistration(prefix)
 	}
 	s.routeTenant()
-	s.mux.Handle("GET /actions/runner/releases/", s.releases)
-	s.mux.Handle("GET /objects/", s.releases)
+	s.mux.Handle("GET /actions/runner/releases/download/{version}/{file}", s.releases)
+	s.mux.Handle("GET /objects/release/asset/{owner}/{repository}/{version}/{file}", s.releases)
 	return s, nil
 }
 

@@ -158,9 +158,29 @@ func Listen(address string, handler http.Handler) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open mirror: %w", err)
 	}
+	return serve(listener, handler), nil
+}
+
+// ListenUnix serves handler on a socket that only its owner reaches. What lies
+// at the path is taken for a dead server's.
+func ListenUnix(path string, handler http.Handler) (*Server, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", path, err), listener.Close())
+	}
+	return serve(listener, handler), nil
+}
+
+func serve(listener net.Listener, handler http.Handler) *Server {
 	s := &Server{http: &http.Server{Handler: handler, ReadHeaderTimeout: 30 * time.Second}, listener: listener}
 	go func() { _ = s.http.Serve(listener) }() // ends with Close, and says only that
-	return s, nil
+	return s
 }
 
 // URL is what the program's configuration takes as its mirror.

@@ -46,7 +46,7 @@ Everything is on loopback, and the box reaches nothing at all.
 	root.PersistentFlags().StringVar(&l.name, "name", vm.DefaultName, "the box, when there are several")
 	root.AddCommand(
 		newUp(l), newReset(l), newDown(l), newSSH(l), newBuild(l),
-		newStatus(l), newEnv(l), newLink(l), newPowerCut(l), newCable(l), newServe(l),
+		newStatus(l), newEnv(l), newLink(l), newGitHub(l), newPowerCut(l), newCable(l), newServe(l),
 	)
 	return root
 }

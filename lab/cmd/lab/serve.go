@@ -28,19 +28,24 @@ const (
 	socketFile   = "control.sock"
 	serveLogFile = "serve.log"
 	portsFile    = "serve.json"
+
+	githubStateFile  = "github.json"
+	githubTokenFile  = "github-token"
+	githubReaderFile = "github-token-readonly"
 )
 
-// servePorts are where link, mirror and registry were last, to be there again.
+// servePorts are where link, mirror and the others were last, to be there again.
 type servePorts struct {
 	Link     int `json:"link"`
 	Mirror   int `json:"mirror"`
 	Registry int `json:"registry"`
+	GitHub   int `json:"github"`
 }
 
 func newServe(l *lab) *cobra.Command {
 	return &cobra.Command{
 		Use:    "serve",
-		Short:  "Run the link, the mirror and the registry in the foreground (`lab up` runs this in the background)",
+		Short:  "Run the link, the mirror and the others in the foreground (`lab up` runs this in the background)",
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(command *cobra.Command, _ []string) error {
@@ -60,6 +65,10 @@ func newServe(l *lab) *cobra.Command {
 			return control.Serve(command.Context(), control.Config{
 				Socket: pathOf(guest, socketFile), Target: guest.SSHAddr(), Mirror: opened.Mirror(), Images: opened.Images(),
 				Build: build, LinkPort: last.Link, MirrorPort: last.Mirror, RegistryPort: last.Registry,
+				GitHub: control.GitHub{
+					State: pathOf(guest, githubStateFile), Token: pathOf(guest, githubTokenFile), Reader: pathOf(guest, githubReaderFile),
+					Socket: pathOf(guest, vm.GitHubSocket), Port: last.GitHub,
+				},
 			})
 		},
 	}
@@ -95,22 +104,20 @@ func lastPorts(guest *vm.Guest) servePorts {
 	return ports
 }
 
-// attach puts the link, the mirror and the registry beside a box and writes the files that
-// lead to it.
+// attach puts the link, the mirror and the others beside a box and writes the
+// files that lead to it.
 func attach(ctx context.Context, opened vm.Lab, guest *vm.Guest) error {
 	info, err := ensureServing(ctx, guest)
 	if err != nil {
 		return err
 	}
-	mirrorPort, err := portOf(info.Mirror)
-	if err != nil {
-		return fmt.Errorf("read the mirror's address: %w", err)
+	last := servePorts{Link: info.LinkPort}
+	for address, port := range map[string]*int{info.Mirror: &last.Mirror, info.Registry: &last.Registry, info.GitHub: &last.GitHub} {
+		if *port, err = portOf(address); err != nil {
+			return fmt.Errorf("read the address %q: %w", address, err)
+		}
 	}
-	registryPort, err := portOf(info.Registry)
-	if err != nil {
-		return fmt.Errorf("read the registry's address: %w", err)
-	}
-	ports, err := json.Marshal(servePorts{info.LinkPort, mirrorPort, registryPort})
+	ports, err := json.Marshal(last)
 	if err != nil {
 		return fmt.Errorf("keep ports: %w", err)
 	}

@@ -147,6 +147,8 @@ func env(ctx context.Context, opened vm.Lab, guest *vm.Guest, args []string, out
 		"identity":      guest.IdentityFile(),
 		"known_hosts":   guest.KnownHostsFile(),
 		"sudo_password": guest.PasswordFile(),
+		"github_token":  pathOf(guest, githubTokenFile),
+		"github_reader": pathOf(guest, githubReaderFile),
 		"console":       guest.Console(),
 		"releases":      opened.Mirror(),
 		"images":        opened.Images(),
@@ -159,6 +161,8 @@ func env(ctx context.Context, opened vm.Lab, guest *vm.Guest, args []string, out
 		values["link"] = at(info.LinkPort)
 		values["mirror"] = info.Mirror
 		values["registry"] = info.Registry
+		values["github"] = info.GitHub
+		values["helm"] = info.Mirror + "/helm"
 	}
 	var keys []string
 	for key := range values {
