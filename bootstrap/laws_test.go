@@ -44,7 +44,7 @@ func files(t *testing.T) []file {
 	t.Helper()
 	var out []file
 	set := token.NewFileSet()
-	for _, top := range []string{"bootstrap", "chart", "cmd", "profiles"} {
+	for _, top := range []string{"bootstrap", "chart", "cmd", "profiles", "runner"} {
 		err := filepath.WalkDir(filepath.Join("..", top), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
 				return err
@@ -81,6 +81,7 @@ func TestForeignPackagesStayWhereTheyBelong(t *testing.T) {
 		{"k8s.io/", []string{"bootstrap/k3s", "bootstrap/cli/kubeconfig", "bootstrap/cluster", "bootstrap/release", "chart"}},
 		{"helm.sh/helm/", []string{"bootstrap/release", "chart"}},
 		{"github.com/rabbitmq/", []string{"bootstrap/release"}},
+		{"github.com/rhysd/actionlint", []string{"runner/workflow"}},
 		{"filippo.io/age", []string{"bootstrap/secrets"}},
 		{"github.com/spf13/cobra", []string{"bootstrap/cli"}},
 		{"github.com/spf13/pflag", []string{"bootstrap/cli"}},

@@ -33,6 +33,7 @@ func check(p Profile, doc *strict.Document) {
 	c.names()
 	c.k3s()
 	c.tailnet()
+	c.runner()
 	c.system()
 	c.waits()
 	c.documented()
@@ -162,6 +163,22 @@ func (c checker) tailnet() {
 	}
 	if high := t.MemoryHigh; high != 0 && goLimit(t.GoMemLimit) > high {
 		c.refuse(at("tailnet", "goMemLimit"), "goMemLimit (%s) is above memoryHigh (%s): it would never be reached", t.GoMemLimit, high)
+	}
+}
+
+// An idle runner takes about 100 MB, one at work runs a second process of that
+// size beside the job's own.
+const leastForRunner = 256 << 20
+
+func (c checker) runner() {
+	r := c.p.Runner
+	for key, limit := range map[string]ByteSize{"memoryHigh": r.MemoryHigh, "memoryMax": r.MemoryMax} {
+		if limit != 0 && limit < leastForRunner {
+			c.refuse(at("runner", key), "%s is too little for a runner and its job; at least %s", limit, ByteSize(leastForRunner))
+		}
+	}
+	if r.MemoryMax != 0 && r.MemoryHigh > r.MemoryMax {
+		c.refuse(at("runner", "memoryHigh"), "memoryHigh (%s) is above memoryMax (%s)", r.MemoryHigh, r.MemoryMax)
 	}
 }
 

@@ -19,6 +19,7 @@ type Profile struct {
 	For        For          `yaml:"for,omitempty" json:"for,omitzero" jsonschema_description:"The hardware for which auto chooses this profile."`
 	K3s        K3s          `yaml:"k3s" json:"k3s,omitzero" jsonschema_description:"The cluster's version, flags and memory limits."`
 	Tailnet    Tailnet      `yaml:"tailnet,omitempty" json:"tailnet,omitzero" jsonschema_description:"What tailscaled may take, where the box joins a tailnet."`
+	Runner     Runner       `yaml:"runner,omitempty" json:"runner,omitzero" jsonschema_description:"What the GitHub runner may take, where the box is one."`
 	System     System       `yaml:"system,omitempty" json:"system,omitzero" jsonschema_description:"What is set on the operating system."`
 	Requires   Requires     `yaml:"requires,omitempty" json:"requires,omitzero" jsonschema_description:"What preflight asks of the box."`
 	Waits      Waits        `yaml:"waits,omitempty" json:"waits,omitzero" jsonschema_description:"How much silence is normal on this hardware."`
@@ -65,6 +66,14 @@ type Tailnet struct {
 	MemoryHigh ByteSize `yaml:"memoryHigh,omitempty" json:"memoryHigh,omitempty" jsonschema_description:"Memory at which tailscaled is slowed down."`
 	MemoryMax  ByteSize `yaml:"memoryMax,omitempty" json:"memoryMax,omitempty" jsonschema_description:"Memory at which tailscaled is ended and started anew."`
 	GoMemLimit string   `yaml:"goMemLimit,omitempty" json:"goMemLimit,omitempty" jsonschema:"pattern=^[1-9][0-9]*(B|KiB|MiB|GiB)$" jsonschema_description:"GOMEMLIMIT of tailscaled."`
+}
+
+// Runner is what the GitHub runner may take, its jobs included.
+type Runner struct {
+	// MemoryHigh is where the kernel begins to slow runner and job down and to
+	// take their pages back, MemoryMax where it ends the largest of them.
+	MemoryHigh ByteSize `yaml:"memoryHigh,omitempty" json:"memoryHigh,omitempty" jsonschema_description:"Memory at which the runner and its job are slowed down."`
+	MemoryMax  ByteSize `yaml:"memoryMax,omitempty" json:"memoryMax,omitempty" jsonschema_description:"Memory at which a process of the runner or its job is ended."`
 }
 
 // System is what is set on the operating system.

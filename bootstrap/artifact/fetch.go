@@ -53,11 +53,7 @@ func (s *Store) Fetch(ctx context.Context, a Artifact, progress host.Progress) (
 // download brings the file. The release's list is asked first: if it has moved
 // away from the lock file, not a byte of the file is worth fetching.
 func (s *Store) download(ctx context.Context, a Artifact, place slot, progress host.Progress) error {
-	src, err := s.source(a.Name)
-	if err != nil {
-		return err
-	}
-	listed, err := s.listedDigest(ctx, src, a.Ref)
+	listed, err := s.listedDigest(ctx, a.Ref)
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ type source interface {
 
 // sources are the projects that there are releases of.
 func sources(o Options) map[string]source {
-	return map[string]source{"k3s": k3sSource(o.K3sMirror), "tailscale": tailscaleSource(o.TailscaleMirror)}
+	return map[string]source{"k3s": k3sSource(o.K3sMirror), "tailscale": tailscaleSource(o.TailscaleMirror), "helm": helmSource(o.HelmMirror)}
 }
 
 // releasePattern is what a project's releases are called; of a project that

@@ -28,6 +28,8 @@ type Options struct {
 	K3sMirror string
 	// TailscaleMirror stands in for https://pkgs.tailscale.com.
 	TailscaleMirror string
+	// HelmMirror stands in for https://get.helm.sh.
+	HelmMirror string
 	// UpdateLock lets a changed release replace what is pinned.
 	UpdateLock bool
 	// HTTP makes the requests; nil is a client that respects HTTPS_PROXY.
@@ -117,7 +119,7 @@ func (s *Store) Resolve(ctx context.Context, ref Ref) (Artifact, error) {
 	if p, there := known.Artifacts[ref.String()]; there && !s.opts.UpdateLock {
 		return pinned(src, ref, p), nil
 	}
-	digest, err := s.listedDigest(ctx, src, ref)
+	digest, err := s.listedDigest(ctx, ref)
 	if err != nil {
 		return Artifact{}, err
 	}
@@ -196,12 +198,16 @@ func (s *Store) pinChannel(ctx context.Context, src source, channel, name string
 }
 
 // listedDigest reads a file's digest from the release's own list.
-func (s *Store) listedDigest(ctx context.Context, src source, ref Ref) (string, error) {
+func (s *Store) listedDigest(ctx context.Context, ref Ref) (string, error) {
 	s.mu.Lock()
 	digest := s.listed[ref]
 	s.mu.Unlock()
 	if digest != "" {
 		return digest, nil
+	}
+	src, err := s.source(ref.Name)
+	if err != nil {
+		return "", err
 	}
 	at := src.sums(ref)
 	text, err := s.get(ctx, at)

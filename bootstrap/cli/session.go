@@ -122,6 +122,7 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 		LockPath:        s.a.lockPath(s.cfg),
 		K3sMirror:       s.spec.Mirrors.K3s,
 		TailscaleMirror: s.spec.Mirrors.Tailscale,
+		HelmMirror:      s.spec.Mirrors.Helm,
 		UpdateLock:      f.updateLock,
 		Tell:            s.a.news,
 	})

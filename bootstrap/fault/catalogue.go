@@ -53,6 +53,14 @@ const (
 	ReleaseFailed        Code = "release-failed"
 	SmokeFailed          Code = "smoke-failed"
 	RotationFailed       Code = "rotation-failed"
+
+	// The GitHub runner.
+	GitHubToken       Code = "github-token-missing"
+	GitHubRefused     Code = "github-refused"
+	GitHubUnavailable Code = "github-unavailable"
+	RepositoryPublic  Code = "repository-public"
+	RunnerBusy        Code = "runner-busy"
+	RunnerRefused     Code = "runner-refused"
 )
 
 // Entry documents one code.
@@ -119,6 +127,13 @@ func catalogue() map[Code]Entry {
 		ReleaseFailed:        {Exit: ExitFailed, Means: "The release did not come up; what served before was put back.", Next: "read the last words of the pod above, then run the same command again"},
 		SmokeFailed:          {Exit: ExitFailed, Means: "All pods are Ready, but the application does not work.", Next: "read what the test saw above; `kubectl -n studentsystemgo logs deploy/ssg-studentsystemgo` says more"},
 		RotationFailed:       {Exit: ExitFailed, Means: "A rotation stopped between two stages; old and new secrets both work until it is finished.", Next: "run the same command again; it goes on where it stopped"},
+
+		GitHubToken:       {Exit: ExitUsage, Means: "GitHub is to be asked about the runner, and there is no token to ask with.", Next: "set GITHUB_TOKEN"},
+		GitHubRefused:     {Exit: ExitFailed, Means: "GitHub does not let the token do what is needed for the runner.", Next: "use a fine-grained token with the permission Administration: read and write"},
+		GitHubUnavailable: {Exit: ExitFailed, Means: "GitHub's API cannot be reached, or gives no usable answer.", Next: again},
+		RepositoryPublic:  {Exit: ExitPreflight, Means: "The runner's repository is public: anybody's pull request could run programs on the box.", Next: "make the repository private, or take the risk with --allow-public-repo"},
+		RunnerBusy:        {Exit: ExitFailed, Means: "The runner works on a job and is never replaced meanwhile.", Next: "wait for the job to end, then run the same command again"},
+		RunnerRefused:     {Exit: ExitFailed, Means: "The runner's own program could not be registered or does not stay online.", Next: "read what it said above, then run the same command again"},
 
 		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the version in the profile or the configuration, or the mirror's address"},
 

@@ -44,6 +44,9 @@ func check(c Config, doc *strict.Document) {
 	k.tailnet(at("tailnet"), c.Tailnet)
 	k.mirror(at("mirrors", "k3s"), c.Mirrors.K3s)
 	k.mirror(at("mirrors", "tailscale"), c.Mirrors.Tailscale)
+	k.runner(at("runner"), c.Runner)
+	k.mirror(at("mirrors", "k3s"), c.Mirrors.K3s)
+	k.mirror(at("mirrors", "helm"), c.Mirrors.Helm)
 	k.registries()
 }
 
@@ -84,6 +87,7 @@ func (k checker) host(name string, h Host) {
 	k.jumps(name, h)
 	k.release(sub("release"), h.Release)
 	k.tailnet(sub("tailnet"), h.Tailnet)
+	k.hostRunner(sub("runner"), h.Runner)
 }
 
 func (k checker) address(path []string, address string) {

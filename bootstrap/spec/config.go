@@ -11,6 +11,7 @@ type Config struct {
 	Defaults Defaults        `yaml:"defaults,omitempty" json:"defaults,omitzero" jsonschema_description:"What is taken when a host or a flag does not say."`
 	Release  Release         `yaml:"release,omitempty" json:"release,omitzero" jsonschema_description:"How the application is deployed, where a host does not say."`
 	Tailnet  *Tailnet        `yaml:"tailnet,omitempty" json:"tailnet,omitempty" jsonschema_description:"How the boxes join a tailnet, where a host does not say; {} is enough."`
+	Runner   *Runner         `yaml:"runner,omitempty" json:"runner,omitempty" jsonschema_description:"The GitHub Actions runner on the boxes, where a host does not say; it needs a repository."`
 	Mirrors  Mirrors         `yaml:"mirrors,omitempty" json:"mirrors,omitzero" jsonschema_description:"Where releases and images are fetched from."`
 
 	// Path is the file that was read; relative paths were resolved from its
@@ -41,6 +42,8 @@ type Host struct {
 	Release Release `yaml:"release,omitempty" json:"release,omitzero" jsonschema_description:"How the application is deployed on this host."`
 	// Tailnet overrides the configuration's, key by key.
 	Tailnet *Tailnet `yaml:"tailnet,omitempty" json:"tailnet,omitempty" jsonschema_description:"How this host joins a tailnet."`
+	// Runner overrides the configuration's, key by key.
+	Runner *Runner `yaml:"runner,omitempty" json:"runner,omitempty" jsonschema_description:"The GitHub Actions runner on this host."`
 }
 
 // Release says how the application is deployed.
@@ -69,6 +72,8 @@ type Mirrors struct {
 	K3s string `yaml:"k3s,omitempty" json:"k3s,omitempty" jsonschema:"format=uri" jsonschema_description:"Stands in for https://github.com: below it lies k3s-io/k3s/releases/download/VERSION/FILE."`
 	// Tailscale stands in for https://pkgs.tailscale.com (see package artifact).
 	Tailscale string `yaml:"tailscale,omitempty" json:"tailscale,omitempty" jsonschema:"format=uri" jsonschema_description:"Stands in for https://pkgs.tailscale.com: below it lies stable/tailscale_VERSION_amd64.tgz."`
+	// Helm stands in for https://get.helm.sh (see package artifact).
+	Helm string `yaml:"helm,omitempty" json:"helm,omitempty" jsonschema:"format=uri" jsonschema_description:"Stands in for https://get.helm.sh: below it lies helm-VERSION-linux-amd64.tar.gz, and the same with .sha256sum."`
 	// Registries are addresses by the registry that images name; those without
 	// an entry are themselves, or the entry * if there is one.
 	Registries map[string]string `yaml:"registries,omitempty" json:"registries,omitempty" jsonschema_description:"Stand in for registries of images, by the registry's name, or \"*\" for all others: docker.io: https://mirror.example/hub."`

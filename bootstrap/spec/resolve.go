@@ -23,6 +23,8 @@ type Spec struct {
 	Release    Release  `json:"release,omitzero"`
 	// Tailnet is nil where the box does not join one.
 	Tailnet *Tailnet `json:"tailnet,omitempty"`
+	// Runner is nil where the box is to be no runner.
+	Runner *Runner `json:"runner,omitempty"`
 }
 
 // Resolve makes the Spec of one host. The profile is the flag's, else the
@@ -47,6 +49,7 @@ func Resolve(cfg Config, hostName, profileFlag string, hw Hardware) (Spec, error
 		Mirrors:    cfg.Mirrors,
 		Release:    cfg.ReleaseOf(hostName),
 		Tailnet:    cfg.TailnetOf(hostName, node),
+		Runner:     cfg.RunnerOf(hostName, node),
 	}, nil
 }
 
