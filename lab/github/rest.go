@@ -95,13 +95,16 @@ func (s *Server) getDeprecation(w http.ResponseWriter, r *http.Request, _ string
 // GitHub's may.
 func (s *Server) issue(purpose string) onRepository {
 	return func(w http.ResponseWriter, _ *http.Request, name string, _ *repository) {
-		token := "A" + random(28)
+		token := newToken()
 		until := s.options.Now().Add(tokenLife)
 		s.expire()
 		s.state.Issued[token] = issued{Purpose: purpose, Repository: name, Expires: until}
 		s.kept(w, http.StatusCreated, map[string]any{"token": token, "expires_at": until.Format("2006-01-02T15:04:05.000-07:00")})
 	}
 }
+
+// newToken looks as GitHub's do.
+func newToken() string { return "A" + random(28) }
 
 // kept answers once the change is on disk, and says so if it is not.
 func (s *Server) kept(w http.ResponseWriter, status int, body any) {

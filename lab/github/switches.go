@@ -26,6 +26,14 @@ func (s *Server) Token(write bool) string {
 	return s.state.Tokens[tokenRead]
 }
 
+// Issue makes a registration token, as a settings page does.
+func (s *Server) Issue() (string, error) {
+	token := newToken()
+	return token, s.set(func(st *state) {
+		st.Issued[token] = issued{Purpose: forRegistration, Repository: DefaultRepository, Expires: s.options.Now().Add(tokenLife)}
+	})
+}
+
 // Runners lists the runners of the owner's repository.
 func (s *Server) Runners() []Runner {
 	s.mu.Lock()
