@@ -50,7 +50,8 @@ include lab/lab.mk
 .PHONY: demo
 demo: build lab ## start the emulated Core 2 Duo, install on it, show the result
 	@echo "== ssg-bootstrap install --host oldpc"
-	@SSG_SUDO_PASSWORD="$$(cat "$$($(LAB) env sudo_password)")" $(BIN) --config "$$($(LAB) env config)" install --host oldpc
+	@SSG_SUDO_PASSWORD="$$(cat "$$($(LAB) env sudo_password)")" GITHUB_TOKEN="$$(cat "$$($(LAB) env github_token)")" \
+	  $(BIN) --config "$$($(LAB) env config)" install --host oldpc
 	@echo "== ssg-bootstrap status --host oldpc"
 	@SSG_SUDO_PASSWORD="$$(cat "$$($(LAB) env sudo_password)")" $(BIN) --config "$$($(LAB) env config)" status --host oldpc
 

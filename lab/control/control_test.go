@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/build/image"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/control"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/github"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/link"
 )
 
@@ -174,5 +176,73 @@ func TestRegistryIsServedAndCounted(t *testing.T) {
 	}
 	if info, err = client.Info(t.Context()); err != nil || info.Pulled.ManifestBytes != int64(len(body)) {
 		t.Errorf("counted %+v, %v after %d bytes", info.Pulled, err, len(body))
+	}
+}
+
+// GitHub's stand-in answers the workstation and the box, under the address that
+// each of them knows, and keeps what it knows when the server is another one.
+func TestGitHubIsServedToBoth(t *testing.T) {
+	dir := filepath.Dir(socket(t))
+	config := control.Config{
+		Socket: filepath.Join(dir, "s"), Target: "127.0.0.1:1", Mirror: t.TempDir(),
+		GitHub: control.GitHub{State: filepath.Join(dir, "github.json"), Token: filepath.Join(dir, "token"), Reader: filepath.Join(dir, "reader"), Socket: filepath.Join(dir, "g")},
+	}
+	client, info, ended := start(t, config)
+	token, err := os.ReadFile(config.GitHub.Token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{config.GitHub.Token, config.GitHub.Reader, config.GitHub.Socket} {
+		if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v, want mode 0600", file, info, err)
+		}
+	}
+	box := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", config.GitHub.Socket)
+	}}}
+	ask := func(client *http.Client, base string) string {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/api/v3/repos/"+github.DefaultRepository, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
+		answer, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		body, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v", answer.Status, body, err)
+		}
+		return string(body)
+	}
+	for who, base := range map[*http.Client]string{http.DefaultClient: info.GitHub, box: "http://10.0.2.100"} {
+		if got, want := ask(who, base), `"html_url":"`+base+"/"+github.DefaultRepository+`"`; !strings.Contains(got, want) {
+			t.Errorf("no %s in %s", want, got)
+		}
+	}
+	if _, err := client.GitHub(t.Context(), "public", "on"); err != nil {
+		t.Fatal(err)
+	}
+	log, err := client.GitHub(t.Context(), "log")
+	if err != nil || strings.Count(string(log), `"who":"write token"`) != 2 {
+		t.Errorf("log: %s, %v", log, err)
+	}
+	if _, err := client.GitHub(t.Context(), "melt"); err == nil {
+		t.Error("melt was accepted")
+	}
+	if err := client.Quit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	_, again, _ := start(t, config)
+	if kept, err := os.ReadFile(config.GitHub.Token); err != nil || string(kept) != string(token) {
+		t.Errorf("the token is another one, %v", err)
+	}
+	if got := ask(http.DefaultClient, again.GitHub); !strings.Contains(got, `"private":false`) {
+		t.Errorf("the repository is private again: %s", got)
 	}
 }

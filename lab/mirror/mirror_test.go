@@ -188,3 +188,31 @@ func TestSlowMirror(t *testing.T) {
 		t.Errorf("%d bytes in %v, %v; a quarter of a second was asked for", len(body), took, err)
 	}
 }
+
+func TestHelmLiesSideBySide(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "helm"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	name := "helm-v3.22.0-linux-amd64.tar.gz"
+	if err := os.WriteFile(filepath.Join(dir, "helm", name), content(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("outside"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	server, err := mirror.Listen("127.0.0.1:0", mirror.New(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	response, body, err := get(t, server.URL()+"/helm/"+name, "Range", "bytes=16-")
+	if err != nil || response.StatusCode != http.StatusPartialContent || !bytes.Equal(body, content()[16:]) {
+		t.Errorf("%s, %d bytes, %v", response.Status, len(body), err)
+	}
+	for _, path := range []string{"/helm/", "/helm/other", "/helm/..%2fsecret", "/helm/.."} {
+		if response, body, err := get(t, server.URL()+path); err != nil || response.StatusCode != http.StatusNotFound {
+			t.Errorf("%s: %s %q, %v", path, response.Status, body, err)
+		}
+	}
+}

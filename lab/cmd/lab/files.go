@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/control"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/github"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/vm"
 )
 
@@ -91,8 +93,20 @@ hosts:
     knownHostsFile: %q
 mirrors:
   k3s: %s
+  helm: %[6]s/helm
   registries:
     docker.io: %[7]s
     ghcr.io: %[7]s
-`, guest.State().Name, info.LinkPort, vm.User, guest.IdentityFile(), guest.KnownHostsFile(), info.Mirror, info.Registry)
+%[8]s`, guest.State().Name, info.LinkPort, vm.User, guest.IdentityFile(), guest.KnownHostsFile(), info.Mirror, info.Registry, runnerConfig(info))
+}
+
+// runnerConfig makes the box a runner of the owner's repository. The box and
+// the workstation know the same GitHub by different addresses.
+func runnerConfig(info control.Info) string {
+	box := strings.TrimSuffix(vm.GitHubAddr, ":80")
+	return fmt.Sprintf(`runner:
+  repository: %s
+  server: http://%s
+  api: %s/api/v3
+`, github.DefaultRepository, box, info.GitHub)
 }

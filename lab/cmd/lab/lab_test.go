@@ -46,7 +46,7 @@ func box(t *testing.T, name string) string {
 
 func TestWithoutABoxEachCommandSaysWhatToDo(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	for _, args := range [][]string{{"reset"}, {"ssh"}, {"powercut"}, {"cable", "out"}, {"env"}, {"link", "cut"}, {"link", "rate", "2mbit"}, {"link", "stats"}} {
+	for _, args := range [][]string{{"reset"}, {"ssh"}, {"powercut"}, {"cable", "out"}, {"env"}, {"link", "cut"}, {"github", "runners"}, {"github", "busy", "oldpc", "on"}, {"link", "rate", "2mbit"}, {"link", "stats"}} {
 		if _, err := runLab(t, args...); err == nil || !strings.Contains(err.Error(), "lab up") {
 			t.Errorf("lab %s: %v", strings.Join(args, " "), err)
 		}
@@ -95,7 +95,7 @@ func TestStatusOfABoxThatIsOff(t *testing.T) {
 
 func TestBadArguments(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	for _, args := range [][]string{{"up", "--rtc", "yesterday", "--no-build"}, {"up", "--name", "No Good", "--no-build"}, {"up", "--accel", "warp", "--no-build"}, {"cable", "sideways"}, {"link", "rate"}} {
+	for _, args := range [][]string{{"up", "--rtc", "yesterday", "--no-build"}, {"up", "--name", "No Good", "--no-build"}, {"up", "--accel", "warp", "--no-build"}, {"cable", "sideways"}, {"link", "rate"}, {"github", "busy", "oldpc"}, {"github", "fail", "500"}} {
 		if _, err := runLab(t, args...); err == nil {
 			t.Errorf("lab %s was accepted", strings.Join(args, " "))
 		}
@@ -114,7 +114,7 @@ func TestFilesLeadThroughTheLink(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		info := control.Info{LinkPort: 4022, Mirror: "http://127.0.0.1:4080", Registry: "http://127.0.0.1:4050"}
+		info := control.Info{LinkPort: 4022, Mirror: "http://127.0.0.1:4080", Registry: "http://127.0.0.1:4050", GitHub: "http://127.0.0.1:4060"}
 		for range 2 { // each start writes them again
 			if err := writeFiles(opened, guest, info); err != nil {
 				t.Fatal(err)
@@ -126,6 +126,12 @@ func TestFilesLeadThroughTheLink(t *testing.T) {
 		}
 		if want := "registries:\n    docker.io: http://127.0.0.1:4050\n    ghcr.io: http://127.0.0.1:4050\n"; !strings.Contains(string(config), want) {
 			t.Errorf("%s of %s does not lead to the registry: %s", configFile, name, config)
+		}
+		if want := "runner:\n  repository: omkar619-dev/studentsystemgo\n  server: http://10.0.2.100\n  api: http://127.0.0.1:4060/api/v3\n"; !strings.Contains(string(config), want) {
+			t.Errorf("%s of %s does not lead to GitHub: %s", configFile, name, config)
+		}
+		if want := "  helm: http://127.0.0.1:4080/helm\n"; !strings.Contains(string(config), want) {
+			t.Errorf("%s of %s does not lead to Helm: %s", configFile, name, config)
 		}
 		ssh, err := os.ReadFile(filepath.Join(dir, sshConfigFile))
 		if err != nil || !strings.Contains(string(ssh), "Port 4022\n") {

@@ -78,8 +78,9 @@ func tell(out io.Writer, guest *vm.Guest) error {
   ssg-bootstrap --config %[3]s install --host %[2]s
 
 sudo password  %[4]s
+GitHub token   %[6]s
 console        %[5]s
-`, pathOf(guest, sshConfigFile), name, pathOf(guest, configFile), guest.PasswordFile(), guest.Console())
+`, pathOf(guest, sshConfigFile), name, pathOf(guest, configFile), guest.PasswordFile(), guest.Console(), pathOf(guest, githubTokenFile))
 	return err
 }
 
