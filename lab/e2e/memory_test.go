@@ -58,10 +58,11 @@ const (
 	every   = 10 * time.Second
 )
 
-// idle installs with the profile, starts k3s afresh and returns the memory it
+// idle installs k3s alone with the profile, starts k3s afresh and returns the memory it
 // then takes when nothing is asked of it.
 func (b *box) idle(t *testing.T, profile string) pss {
 	t.Helper()
+	b.bare = true
 	b.configure(t, b.client, b.mirror, profile)
 	b.client.must(t, "install", "--host", hostName)
 	b.root(t, "systemctl restart k3s")
