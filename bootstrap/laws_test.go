@@ -78,7 +78,7 @@ func TestForeignPackagesStayWhereTheyBelong(t *testing.T) {
 		{"github.com/skeema/knownhosts", []string{"bootstrap/host", "bootstrap/host/hosttest"}},
 		{"github.com/pterm/pterm", []string{"bootstrap/report"}},
 		{"github.com/google/go-containerregistry", []string{"bootstrap/images", "bootstrap/images/imagestest"}},
-		{"k8s.io/", []string{"bootstrap/k3s", "bootstrap/cli/kubeconfig", "bootstrap/cluster", "bootstrap/release", "chart"}},
+		{"k8s.io/", []string{"bootstrap/bench", "bootstrap/k3s", "bootstrap/cli/kubeconfig", "bootstrap/cluster", "bootstrap/release", "chart"}},
 		{"helm.sh/helm/", []string{"bootstrap/release", "chart"}},
 		{"github.com/rabbitmq/", []string{"bootstrap/release"}},
 		{"github.com/rhysd/actionlint", []string{"runner/workflow"}},

@@ -48,7 +48,7 @@ func walk(cmd *cobra.Command, visit func(*cobra.Command)) {
 
 func TestEveryCommandExplainsItself(t *testing.T) {
 	_, a := newWorld(t)
-	verbs := strings.Fields("Make Write List Show Examine Bring Say Add Open Remove Print Generate")
+	verbs := strings.Fields("Make Write List Show Examine Bring Say Add Open Measure Remove Print Generate")
 	n := 0
 	walk(newRoot(a), func(cmd *cobra.Command) {
 		n++

@@ -53,6 +53,7 @@ func newRoot(a *app) *cobra.Command {
 		newCmdDeploy(a),
 		newCmdRotate(a),
 		newCmdStatus(a),
+		newCmdBench(a),
 		newCmdImages(a),
 		newCmdKubeconfig(a),
 		newCmdTunnel(a),

@@ -1,0 +1,355 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
+)
+
+// Options are what the user chose.
+type Options struct {
+	// Runs is how often each boot is timed; 0 is 3, and 1 for what is slow.
+	Runs       int
+	DropCaches bool
+	// Restart times further boots of the release that serves.
+	Restart bool
+	// StopRelease makes room for the cold deploy.
+	StopRelease bool
+	// Wants says which metrics are asked for; nil asks for all.
+	Wants func(Metric) bool
+}
+
+const defaultRuns = 3
+
+func (o Options) runs(m Metric) int {
+	if o.Runs > 0 {
+		return o.Runs
+	}
+	if d, ok := Define(m); ok && d.Slow {
+		return 1
+	}
+	return defaultRuns
+}
+
+func (o Options) wants(m Metric) bool { return m != "" && (o.Wants == nil || o.Wants(m)) }
+
+// anyOf reports whether one of the metrics is asked for.
+func (o Options) anyOf(all ...Metric) bool {
+	for _, m := range all {
+		if o.wants(m) {
+			return true
+		}
+	}
+	return false
+}
+
+// Bencher measures the boots of one release on one box.
+type Bencher struct {
+	Host host.Host
+	// Cluster is seen from the release's namespace.
+	Cluster *cluster.Cluster
+	Want    release.Want
+	// Tag is the application's image tag that the box runs.
+	Tag    string
+	Holder string
+	Options
+	Note func(string)
+	Now  func() time.Time
+	// Watch starts an observer; Observe, outside of tests.
+	Watch func(ctx context.Context, namespace string, rules []Rule) (Watch, error)
+
+	rows     map[Metric]*Row
+	order    []Metric
+	timeline *Timeline
+	warnings []string
+	clock    clock
+	room     error
+}
+
+// row returns the row of a metric, making it when it is first asked for.
+func (b *Bencher) row(m Metric, method string) *Row {
+	if r, ok := b.rows[m]; ok {
+		return r
+	}
+	r := NewRow(m, method)
+	b.rows[m], b.order = &r, append(b.order, m)
+	return &r
+}
+
+// Boots measures boots and the cold deploy. What could be measured is in the
+// rows in any case; the error is for what ended it early.
+func (b *Bencher) Boots(ctx context.Context) ([]Row, *Timeline, []string, error) {
+	b.rows = map[Metric]*Row{}
+	err := b.boots(ctx)
+	var rows []Row
+	for _, m := range b.order {
+		rows = append(rows, *b.rows[m])
+	}
+	if d := b.clock.jumped(); d != 0 {
+		b.warn("the box's clock was moved by %+.0f s meanwhile: Kubernetes' own times are left out, the measured ones do not depend on it", d)
+	}
+	return rows, b.timeline, b.warnings, err
+}
+
+func (b *Bencher) warn(format string, args ...any) {
+	b.warnings = append(b.warnings, fmt.Sprintf(format, args...))
+}
+
+func (b *Bencher) boots(ctx context.Context) error {
+	if err := Clean(ctx, b.Cluster, b.Want.Waits.Stall, b.Note); err != nil {
+		return err
+	}
+	s, err := newScratch(b.Cluster, b.Want, b.Tag, b.Holder, b.Now(), b.Note)
+	if err != nil {
+		return err
+	}
+	if b.Restart {
+		if err := b.restarts(ctx, s.objects); err != nil {
+			return err
+		}
+	}
+	if !b.scratchWanted(s.objects) {
+		return nil
+	}
+	return b.inScratch(ctx, s)
+}
+
+// scratchWanted reports whether anything is left to measure in the scratch
+// namespace.
+func (b *Bencher) scratchWanted(o objects) bool {
+	for _, c := range o.present() {
+		if b.anyOf(c.first, c.inStep) || b.wants(c.later) && !b.Restart {
+			return true
+		}
+	}
+	return b.wants(ColdDeploy)
+}
+
+// tidying bounds what happens after Ctrl-C or a lost connection.
+const tidying = 10 * time.Minute
+
+// inScratch measures in the scratch namespace and removes it however it ends.
+func (b *Bencher) inScratch(ctx context.Context, s *scratch) (err error) {
+	if b.room = roomFor(ctx, b.Cluster, s.objects); b.room != nil && !b.StopRelease {
+		b.noRoom(s.objects)
+		return nil
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidying)
+		defer cancel()
+		err = errors.Join(err, Clean(ctx, b.Cluster, b.Want.Waits.Stall, b.Note))
+	}()
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	if b.StopRelease {
+		b.Note("stopping the release")
+		if _, err := stop(ctx, b.Cluster, b.Want.Namespace, b.Want.Name, b.Want.Waits.Stall); err != nil {
+			return err
+		}
+	}
+	w, err := b.Watch(ctx, Namespace, rules(s.objects.present()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.stopWatch(ctx, w)) }()
+	sw := b.stopwatch(w, s.cluster, s)
+	defer func() { b.clock = sw.clock }()
+	if err := b.each(ctx, s, sw); err != nil {
+		return lost(err)
+	}
+	if b.wants(ColdDeploy) {
+		return lost(b.coldDeploys(ctx, s, sw))
+	}
+	return nil
+}
+
+func (b *Bencher) stopWatch(ctx context.Context, w Watch) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
+	return w.Stop(ctx)
+}
+
+func (b *Bencher) stopwatch(w Watch, c *cluster.Cluster, s *scratch) *stopwatch {
+	return &stopwatch{
+		watch: w, cluster: c, objects: s.objects, redact: s.book.Secrets.Redact,
+		stall: b.Want.Waits.Stall, kubernetes: askKubernetes,
+	}
+}
+
+// noRoom says in every row why it is empty.
+func (b *Bencher) noRoom(o objects) {
+	text := b.room.Error() + "; `ssg-bootstrap bench --stop-release` stops it meanwhile"
+	for _, c := range o.present() {
+		for _, m := range c.metrics() {
+			if b.wants(m) && !(m == c.later && b.Restart) {
+				b.row(m, MethodAlone).Fail(text, "")
+			}
+		}
+	}
+	if b.wants(ColdDeploy) {
+		b.row(ColdDeploy, MethodScratch).Fail(text, "")
+	}
+}
+
+// each times one component after the other. One that does not come up takes
+// those with it that need it, and no others.
+func (b *Bencher) each(ctx context.Context, s *scratch, sw *stopwatch) error {
+	broken := map[string]bool{}
+	for _, c := range s.objects.present() {
+		if !b.neededFor(c, s.objects) {
+			continue
+		}
+		err := missing(c, broken)
+		if err == nil {
+			err = b.component(ctx, s, sw, c)
+		}
+		failed, alone := isBoot(err)
+		if err != nil && !alone {
+			b.failRest(c, err)
+			return err
+		}
+		if alone {
+			broken[c.name] = true
+			b.fail(c, failed)
+		}
+	}
+	return nil
+}
+
+func missing(c component, broken map[string]bool) error {
+	for _, n := range c.needs {
+		if broken[n] {
+			return &bootError{text: "not measured: " + c.name + " needs " + n + ", which did not come up"}
+		}
+	}
+	return nil
+}
+
+// neededFor reports whether a component must run: because it is measured, or
+// because one that is measured needs it.
+func (b *Bencher) neededFor(c component, o objects) bool {
+	if b.measures(c) {
+		return true
+	}
+	for _, other := range o.present() {
+		for _, n := range other.needs {
+			if n == c.name && b.measures(other) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// measures reports whether a boot of the component in the scratch namespace is
+// asked for.
+func (b *Bencher) measures(c component) bool {
+	return b.anyOf(c.first, c.inStep) || b.wants(c.later) && !b.Restart
+}
+
+func (b *Bencher) fail(c component, why *bootError) {
+	for _, m := range c.metrics() {
+		if r := b.row(m, MethodAlone); b.wants(m) && !r.Measured() {
+			r.Fail(why.text, why.evidence)
+		}
+	}
+}
+
+// failRest notes in the component's rows what ended the measurement.
+func (b *Bencher) failRest(c component, err error) {
+	text := err.Error()
+	if errors.Is(err, context.Canceled) {
+		text = "stopped"
+	}
+	for _, m := range c.metrics() {
+		if b.wants(m) && (b.rows[m] == nil || !b.rows[m].Measured()) {
+			b.row(m, MethodAlone).Fail(text, "")
+		}
+	}
+}
+
+// component times first boots on fresh volumes, and then further ones on the
+// last of them.
+func (b *Bencher) component(ctx context.Context, s *scratch, sw *stopwatch, c component) error {
+	// Where a first boot is no different, the one that makes it counts as well.
+	first, laterDone := c.first, 0
+	if first == "" {
+		first, laterDone = c.later, 1
+	}
+	runs := 1
+	if c.first != "" && b.anyOf(c.first, c.inStep) {
+		runs = max(1, b.runs(c.first))
+	}
+	for run := range runs {
+		if run > 0 {
+			b.Note(c.name + ": a fresh volume for the next run")
+			if err := s.remove(ctx, c); err != nil {
+				return err
+			}
+		}
+		b.Note(progress(c.name, "first boot", run, runs))
+		if err := b.run(ctx, sw, c, first, true, func(ctx context.Context) error { return s.begin(ctx, c) }); err != nil {
+			return err
+		}
+	}
+	if !b.wants(c.later) || b.Restart {
+		return nil
+	}
+	more := b.runs(c.later)
+	for run := laterDone; run < more; run++ {
+		b.Note(progress(c.name, "further boot", run, more))
+		err := b.run(ctx, sw, c, c.later, false, func(ctx context.Context) error {
+			return restart(ctx, s.cluster, componentLabel+"="+c.name)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func progress(name, what string, run, runs int) string {
+	if runs == 1 {
+		return name + ": " + what
+	}
+	return fmt.Sprintf("%s: %s %d of %d", name, what, run+1, runs)
+}
+
+// run times one boot and puts it into its row.
+func (b *Bencher) run(ctx context.Context, sw *stopwatch, c component, m Metric, fresh bool, begin func(context.Context) error) error {
+	if err := b.dropCaches(ctx); err != nil {
+		return err
+	}
+	l, err := sw.boot(ctx, c, fresh && b.wants(c.inStep), begin)
+	if err != nil {
+		return err
+	}
+	sample := l.sample(l.serves)
+	sw.believes(ctx, c, &sample)
+	if b.wants(m) {
+		b.row(m, MethodAlone).Add(sample)
+	}
+	if l.inStep != nil && b.wants(c.inStep) {
+		caught := l.sample(*l.inStep)
+		b.row(c.inStep, MethodAlone).Add(caught)
+	}
+	return ctx.Err()
+}
+
+// dropCaches empties the page cache, if asked to.
+func (b *Bencher) dropCaches(ctx context.Context) error {
+	if !b.DropCaches {
+		return nil
+	}
+	_, err := b.Host.Run(ctx, host.Command{Argv: []string{"sh", "-c", "sync; echo 3 >/proc/sys/vm/drop_caches"}, Root: true})
+	if err != nil {
+		return fmt.Errorf("empty the page cache: %w", err)
+	}
+	return nil
+}
