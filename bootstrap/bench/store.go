@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 )
 
@@ -34,20 +35,8 @@ func (s Store) Save(r Result) (string, error) {
 		return "", fmt.Errorf("write the result: %w", err)
 	}
 	path := filepath.Join(s.dir, r.file())
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := atomicfile.Write(path, append(data, '\n'), 0o600); err != nil {
 		return "", fmt.Errorf("keep the result: %w", err)
-	}
-	f, err := os.CreateTemp(s.dir, ".result.*")
-	if err != nil {
-		return "", fmt.Errorf("keep the result: %w", err)
-	}
-	_, err = f.Write(append(data, '\n'))
-	err = errors.Join(err, f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return "", fmt.Errorf("keep the result: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return path, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/bench"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
@@ -285,7 +286,7 @@ func (a *app) show(r bench.Result, past []bench.Result, where string, o benchOut
 	if err != nil {
 		return err
 	}
-	return writeFile(o.html, page, 0o644)
+	return atomicfile.Write(o.html, page, 0o644)
 }
 
 // verdict is the command's error when rows are empty or worse than allowed.

@@ -61,6 +61,7 @@ const (
 	RepositoryPublic  Code = "repository-public"
 	RunnerBusy        Code = "runner-busy"
 	RunnerRefused     Code = "runner-refused"
+
 	// Measuring.
 	BenchInterrupted Code = "bench-interrupted"
 	BenchIncomplete  Code = "bench-incomplete"
@@ -139,12 +140,11 @@ func catalogue() map[Code]Entry {
 		RunnerBusy:        {Exit: ExitFailed, Means: "The runner works on a job and is never replaced meanwhile.", Next: "wait for the job to end, then run the same command again"},
 		RunnerRefused:     {Exit: ExitFailed, Means: "The runner's own program could not be registered or does not stay online.", Next: "read what it said above, then run the same command again"},
 
-		UnknownVersion:   {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the version in the profile or the configuration, or the mirror's address"},
+		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the version in the profile or the configuration, or the mirror's address"},
+
 		BenchInterrupted: {Exit: ExitFailed, Means: "The box restarted while it was measured; the figures so far are printed.", Next: "run the same command again; it removes what was left behind first"},
 		BenchIncomplete:  {Exit: ExitFailed, Means: "Some rows could not be measured; each says why, the others are printed and kept.", Next: "mend what the empty rows name, then run the same command again"},
 		BenchRegressed:   {Exit: ExitChanges, Means: "bench --gate found a figure that is worse than in the last result.", Next: "see what changed with `ssg-bootstrap bench compare`"},
-
-		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the k3s version in the profile, or the mirror's address"},
 
 		ImageUnknown:    {Exit: ExitUsage, Means: "The registry, folder or archive has no such image.", Next: "check the image's name and tag"},
 		ImageUnsuitable: {Exit: ExitPreflight, Means: "The box cannot run the image: it is for another or a newer processor, or no image at all. Nothing was sent.", Next: "use an image for linux/amd64 that is made of Debian, Ubuntu or Alpine"},
