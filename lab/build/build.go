@@ -53,8 +53,8 @@ func All(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// Runner builds what is missing of the runner's package and of Helm, which its
-// jobs use, and returns the mirror's folder.
+// Runner builds what is missing of the runner's package, of the packages that it
+// needs and of Helm, which its jobs use, and returns the mirror's folder.
 func Runner(ctx context.Context, log *slog.Logger) (string, error) {
 	b, err := open(log)
 	if err != nil {
@@ -64,6 +64,9 @@ func Runner(ctx context.Context, log *slog.Logger) (string, error) {
 }
 
 func (b *builder) runnersPart(ctx context.Context) error {
+	if err := b.archive(ctx); err != nil {
+		return err
+	}
 	if err := b.helm(ctx); err != nil {
 		return err
 	}

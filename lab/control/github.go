@@ -2,7 +2,9 @@ package control
 
 import (
 	"errors"
+	"path/filepath"
 
+	"github.com/omkar619-dev/ssg-bootstrap/lab/archive"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/github"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/mirror"
 )
@@ -35,7 +37,8 @@ func serveGitHub(config Config) (servedGitHub, func(), error) {
 	if at.Socket == "" {
 		return servedGitHub{server, here.URL()}, func() { here.Close() }, nil
 	}
-	box, err := mirror.ListenUnix(at.Socket, server)
+	// The box knows one address for all of the Internet that it needs.
+	box, err := mirror.ListenUnix(at.Socket, archive.Beside(filepath.Join(config.Mirror, "debian"), server))
 	if err != nil {
 		return servedGitHub{}, nil, errors.Join(err, here.Close())
 	}

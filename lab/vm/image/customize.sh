@@ -43,10 +43,16 @@ static routers=10.0.2.2
 static domain_name_servers=10.0.2.15
 DHCP
 
-# The builder named its copy of the sources after a temporary file.
-for sources in "$tree"/etc/apt/sources.list.d/*.sources; do
-	[ ! -e "$sources" ] || mv "$sources" "$tree/etc/apt/sources.list.d/debian.sources"
-done
+# Debian's archive is where the box reaches it: at a neighbour's, without the
+# signature that a real one has.
+rm -f "$tree"/etc/apt/sources.list "$tree"/etc/apt/sources.list.d/*
+cat >"$tree/etc/apt/sources.list.d/debian.sources" <<SOURCES
+Types: deb
+URIs: http://10.0.2.100/debian
+Suites: $(. "$tree/etc/os-release" && echo "$VERSION_CODENAME")
+Components: main
+Trusted: yes
+SOURCES
 
 # Each fresh disk gets host keys of its own.
 rm -f "$tree"/etc/ssh/ssh_host_*
