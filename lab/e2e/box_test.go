@@ -34,9 +34,12 @@ type box struct {
 	registry string
 	images   *registry.Registry
 	// bare leaves the application out of what is installed.
-	bare   bool
-	dir    string
-	client *client
+	bare bool
+	// sections are added to each configuration, env to each client's environment.
+	sections string
+	env      []string
+	dir      string
+	client   *client
 }
 
 // keepVariable, if set, takes the box as the last run left it: for work on one
@@ -137,7 +140,7 @@ func (b *box) newClient(t *testing.T, bin, mirrorURL string) *client {
 	}
 	c := &client{
 		bin: bin, home: home, config: filepath.Join(home, "ssg-bootstrap.yaml"),
-		env: []string{"SSG_SUDO_PASSWORD=" + strings.TrimSpace(string(password))},
+		env: append([]string{"SSG_SUDO_PASSWORD=" + strings.TrimSpace(string(password))}, b.env...),
 	}
 	b.configure(t, c, mirrorURL, "")
 	return c
@@ -153,7 +156,7 @@ func (b *box) configure(t *testing.T, c *client, mirrorURL, profile string) {
 		fmt.Fprintf(&y, "    profile: %s\n", profile)
 	}
 	fmt.Fprintf(&y, "release:\n  enabled: %t\n", !b.bare)
-	fmt.Fprintf(&y, "mirrors:\n  k3s: %s\n  registries: {docker.io: %q, ghcr.io: %q}\n", mirrorURL, b.registry, b.registry)
+	fmt.Fprintf(&y, "mirrors:\n  k3s: %[1]s\n  helm: %[1]s/helm\n  registries: {docker.io: %[2]q, ghcr.io: %[2]q}\n%[3]s", mirrorURL, b.registry, b.sections)
 	writeFile(t, c.config, y.String())
 }
 

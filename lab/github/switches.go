@@ -3,6 +3,7 @@ package github
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -32,6 +33,14 @@ func (s *Server) Issue() (string, error) {
 	return token, s.set(func(st *state) {
 		st.Issued[token] = issued{Purpose: forRegistration, Repository: DefaultRepository, Expires: s.options.Now().Add(tokenLife)}
 	})
+}
+
+// Secrets are all tokens that this server knows, for tests that look for them
+// where none may be.
+func (s *Server) Secrets() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append(slices.Collect(maps.Values(s.state.Tokens)), slices.Collect(maps.Keys(s.state.Issued))...)
 }
 
 // Runners lists the runners of the owner's repository.
