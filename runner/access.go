@@ -10,6 +10,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
@@ -129,7 +130,7 @@ func (a access) Observe(ctx context.Context, r host.Reader) (accessState, error)
 	if err != nil {
 		return accessState{}, fmt.Errorf("look at %s: %w", kubeconfigPath, err)
 	}
-	p := pairs(out)
+	p := managed.Pairs(out)
 	s := accessState{file: p["file"], fresh: p["fresh"] == "yes"}
 	for i, o := range objects {
 		switch {

@@ -76,9 +76,6 @@ func (a *answers) offered(ctx context.Context) (offer, error) {
 	if a.offer != nil {
 		return *a.offer, nil
 	}
-	if !a.in.GitHub.HasToken() {
-		return offer{}, github.NoToken(a.in.GitHub.Repository())
-	}
 	if err := a.allow(ctx); err != nil {
 		return offer{}, err
 	}
@@ -143,6 +140,10 @@ func judge(in Input, l local, r remote) verdict {
 		return anew("it serves %s", l.settings.URL)
 	case l.settings.Folder != want.Work:
 		return anew("its jobs' folder is %s", l.settings.Folder)
+	case l.service == "":
+		// svc.sh lies where jobs may write, and runs as root: only one that no
+		// job has seen is run, so the unit alone is not made anew.
+		return anew("its unit is gone")
 	case !r.asked:
 		return verdict{}
 	case r.runner == nil:

@@ -6,6 +6,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/artifact"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
@@ -51,7 +52,7 @@ func (h helm) Observe(ctx context.Context, r host.Reader) (helmState, error) {
 	if err != nil {
 		return helmState{}, fmt.Errorf("look at %s: %w", helmPath, err)
 	}
-	return helmState{want: want, has: pairs(out)["has"]}, nil
+	return helmState{want: want, has: managed.Pairs(out)["has"]}, nil
 }
 
 func (helm) Diff(s helmState) ([]step.Change, error) {

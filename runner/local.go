@@ -90,7 +90,7 @@ func look(ctx context.Context, r host.Reader) (local, error) {
 
 func parseLocal(out string) (local, error) {
 	head, units, _ := strings.Cut(out, "-- units --\n")
-	m := pairs([]byte(head))
+	m := managed.Pairs([]byte(head))
 	l := local{
 		archive: m["archive"], service: strings.TrimSpace(m["service"]), runsvc: m["runsvc"],
 		units: managed.ParseUnits([]byte(units)), names: strings.Fields(m["units"]),

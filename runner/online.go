@@ -9,6 +9,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/wait"
 )
@@ -63,7 +64,7 @@ func (f *follow) look(ctx context.Context) (wait.State, error) {
 	if err != nil {
 		return wait.State{}, err
 	}
-	p := pairs(out)
+	p := managed.Pairs(out)
 	if line := strings.ToLower(p["line"]); strings.Contains(line, "deprecated") || strings.Contains(line, "no longer supported") {
 		f.fatal = fault.New(fault.RunnerRefused, "run the same command again: it takes the version that GitHub offers then", "GitHub refuses the runner %s", f.version)
 		return wait.State{Done: true, Seen: p["line"]}, nil

@@ -11,7 +11,6 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
-	"github.com/omkar619-dev/ssg-bootstrap/runner/github"
 )
 
 // service is the runner itself: registered, running as a unit, and seen by
@@ -47,12 +46,7 @@ func (s service) Observe(ctx context.Context, r host.Reader) (seen, error) {
 func (s service) files(unit string) []managed.File {
 	out := []managed.File{dropIn(unit, s.in.Limits)}
 	for _, o := range ownFiles() {
-		f := o.file()
-		if strings.HasSuffix(f.Path, "/.env") || strings.HasSuffix(f.Path, "/.path") {
-			// The runner's umask may have been stricter.
-			f.Mode = 0o644
-		}
-		out = append(out, f)
+		out = append(out, o.file())
 	}
 	return out
 }
@@ -64,7 +58,6 @@ func (s service) registration() string {
 func (s service) online() string { return "runner " + s.in.Want.Name + " online" }
 
 const (
-	unitObject   = "runner's unit"
 	runsvcObject = rootDir + "/runsvc.sh"
 	// typical is what registering and the first minute online take on an old
 	// CPU, the unpacking of 200 MB included.
@@ -88,9 +81,6 @@ func (s service) Diff(o seen) ([]step.Change, error) {
 		return append(out, step.Change{Verb: verb, Object: s.registration(), Why: o.verdict.why, Work: typicalRegistration}, online), nil
 	}
 	l := o.local
-	if l.service == "" {
-		return append(out, step.Change{Verb: step.Create, Object: unitObject, Why: "absent"}, online), nil
-	}
 	files := managed.Diff(s.files(l.service), l.files)
 	out = append(out, files...)
 	if l.runsvc != "same" {
@@ -126,15 +116,7 @@ func (s service) Apply(ctx context.Context, r step.Run, changes []step.Change) e
 	if err := removeUnits(ctx, r.Host, l.stale()); err != nil {
 		return err
 	}
-	switch {
-	case managed.Named(changes, unitObject):
-		// svc.sh lies where jobs may write, and would run as root: only one that
-		// no job has seen is run.
-		if err := s.register(ctx, r, l); err != nil {
-			return err
-		}
-		return s.settle(ctx, r)
-	case managed.Named(changes, runsvcObject):
+	if managed.Named(changes, runsvcObject) {
 		if err := s.restoreRunsvc(ctx, r.Host); err != nil {
 			return err
 		}
@@ -145,15 +127,12 @@ func (s service) Apply(ctx context.Context, r step.Run, changes []step.Change) e
 // idle refuses to touch a runner that works on a job. It asks anew: the plan
 // may be an hour old.
 func (s service) idle(ctx context.Context, l local, changes []step.Change) error {
-	stops := managed.Named(changes, s.registration()) || managed.Named(changes, unitObject)
+	stops := managed.Named(changes, s.registration())
 	for _, c := range changes {
 		stops = stops || c.Verb == step.Restart
 	}
 	if !stops {
 		return nil
-	}
-	if !s.in.GitHub.HasToken() {
-		return github.NoToken(s.in.GitHub.Repository())
 	}
 	r, err := s.in.GitHub.Runner(ctx, s.in.Want.Name)
 	if err != nil {

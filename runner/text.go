@@ -7,17 +7,6 @@ import (
 	"strings"
 )
 
-// pairs reads key=value lines and leaves out all others.
-func pairs(out []byte) map[string]string {
-	m := map[string]string{}
-	for line := range strings.Lines(string(out)) {
-		if k, v, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "="); ok {
-			m[k] = v
-		}
-	}
-	return m
-}
-
 // compareVersions compares versions like 2.336.0; what is no version is older
 // than any.
 func compareVersions(a, b string) int { return slices.Compare(numbers(a), numbers(b)) }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
@@ -52,7 +53,7 @@ func (user) Observe(ctx context.Context, r host.Reader) (userState, error) {
 	if err != nil {
 		return userState{}, fmt.Errorf("look for the user %s: %w", userName, err)
 	}
-	m := pairs(out)
+	m := managed.Pairs(out)
 	_, there := m["home"]
 	s := userState{there: there, ours: m["comment"] == userComment, home: m["home"], groups: strings.Fields(m["groups"]), owners: map[string]string{}}
 	for _, f := range folders() {

@@ -130,6 +130,9 @@ func secretVariable(what string) string {
 	case strings.Contains(strings.ToLower(what), "passphrase"):
 		return "load the key into an SSH agent (`ssh-add`), or run it in a terminal"
 	}
+	if strings.Contains(what, "GitHub") {
+		return "set GITHUB_TOKEN, or run it in a terminal"
+	}
 	return "set SSG_SSH_PASSWORD, use a key, or run it in a terminal"
 }
 

@@ -57,6 +57,7 @@ func newRoot(a *app) *cobra.Command {
 		newCmdImages(a),
 		newCmdKubeconfig(a),
 		newCmdTunnel(a),
+		newCmdRunner(a),
 		newCmdUninstall(a),
 		newCmdVersion(a),
 	)
@@ -101,6 +102,8 @@ type specFlags struct {
 	profile    string
 	only, skip []string
 	updateLock bool
+	// allowPublicRepo takes the risk of a public repository for this run.
+	allowPublicRepo bool
 	// imageTag is deploy's alone.
 	imageTag string
 }
@@ -110,6 +113,7 @@ func (f *specFlags) add(cmd *cobra.Command) {
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "only this `step`; may be repeated")
 	cmd.Flags().StringSliceVar(&f.skip, "skip", nil, "without this `step`; may be repeated")
 	cmd.Flags().BoolVar(&f.updateLock, "update-lock", false, "let a changed release replace what ssg-bootstrap.lock pins")
+	cmd.Flags().BoolVar(&f.allowPublicRepo, "allow-public-repo", false, "make the box a runner of a public repository, whose pull requests may run anything on it")
 	complete(cmd, "profile", profileNames)
 	complete(cmd, "only", stepNames)
 	complete(cmd, "skip", stepNames)

@@ -133,7 +133,14 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 	if err != nil {
 		return err
 	}
-	s.steps, err = selected(Steps(s.spec, s.facts, store, app), f)
+	if s.spec.Runner != nil && f.allowPublicRepo {
+		s.spec.Runner.AllowPublicRepository = true
+	}
+	jobs, err := s.a.runnerInput(s.spec, store)
+	if err != nil {
+		return err
+	}
+	s.steps, err = selected(Steps(s.spec, s.facts, store, app, jobs), f)
 	return err
 }
 

@@ -12,24 +12,33 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/system"
 	"github.com/omkar619-dev/ssg-bootstrap/profiles"
+	"github.com/omkar619-dev/ssg-bootstrap/runner"
 )
 
 // Steps lists everything that should be true of a box, in the order in which
 // it matters: first the system, because k3s starts slowly without swap and
 // with a wrong clock makes certificates that are not yet valid; then k3s; then
-// the application.
-func Steps(s spec.Spec, f facts.Facts, store k3s.Store, app application) []step.Step {
+// the application, and at the end what brings the next version of it.
+func Steps(s spec.Spec, f facts.Facts, store k3s.Store, app application, jobs *runner.Input) []step.Step {
 	out := slices.Concat(
 		system.Steps(system.Input{Spec: s, Facts: f}),
 		k3s.Steps(k3s.Input{Spec: s, Facts: f, Store: store}),
 	)
-	if !s.Release.On() {
+	last := k3s.PodsID
+	if s.Release.On() {
+		// The system's images come first on the link, for nothing runs without
+		// them.
+		out = append(out, app.images.Step(k3s.ServerID, k3s.ImagesID))
+		app.release.Needs = []step.ID{k3s.PodsID, images.ID}
+		out = append(out, release.Steps(app.release)...)
+		last = release.ReleaseID
+	}
+	if jobs == nil {
 		return out
 	}
-	// The system's images come first on the link, for nothing runs without them.
-	out = append(out, app.images.Step(k3s.ServerID, k3s.ImagesID))
-	app.release.Needs = []step.ID{k3s.PodsID, images.ID}
-	return append(out, release.Steps(app.release)...)
+	// The application serves before 200 MB of runner take the link.
+	jobs.Needs = []step.ID{last}
+	return append(out, runner.Steps(*jobs)...)
 }
 
 // selected leaves out what --only and --skip leave out.
@@ -57,7 +66,7 @@ func stepNames() []string {
 		return nil
 	}
 	var out []string
-	for _, s := range Steps(spec.Spec{Profile: p}, facts.Facts{}, nil, application{}) {
+	for _, s := range Steps(spec.Spec{Profile: p}, facts.Facts{}, nil, application{}, &runner.Input{}) {
 		out = append(out, string(s.ID()))
 	}
 	return out

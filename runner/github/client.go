@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
@@ -28,6 +29,8 @@ type Options struct {
 	// Token is a personal access token with the right to administer the
 	// repository.
 	Token secrets.Value
+	// Ask asks the user for one where there is none, once; nil for nobody.
+	Ask func(ctx context.Context) (secrets.Value, error)
 	// HTTP makes the requests; nil is a client that respects HTTPS_PROXY.
 	HTTP *http.Client
 	// Pause waits between two attempts; nil waits on the clock.
@@ -40,6 +43,9 @@ type Options struct {
 type Client struct {
 	opts Options
 	base string
+
+	mu    sync.Mutex
+	token secrets.Value
 }
 
 // New makes a Client; it asks nothing yet.
@@ -59,7 +65,7 @@ func New(o Options) (*Client, error) {
 		o.Pause = pause
 	}
 	base := strings.TrimRight(o.API, "/") + "/repos/" + url.PathEscape(owner) + "/" + url.PathEscape(name)
-	return &Client{opts: o, base: base}, nil
+	return &Client{opts: o, base: base, token: o.Token}, nil
 }
 
 // defaultHTTP follows no redirect: the API has none on these routes, and one to
@@ -86,7 +92,28 @@ func pause(ctx context.Context, d time.Duration) error {
 }
 
 // HasToken reports whether there is a token to ask with.
-func (c *Client) HasToken() bool { return !c.opts.Token.Empty() }
+func (c *Client) HasToken() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.token.Empty()
+}
+
+// authorize returns the token, which the user may be asked for.
+func (c *Client) authorize(ctx context.Context) (secrets.Value, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.token.Empty() && c.opts.Ask != nil {
+		given, err := c.opts.Ask(ctx)
+		if err != nil && fault.CodeOf(err) != fault.NeedsAnswer {
+			return given, err
+		}
+		c.token = given
+	}
+	if c.token.Empty() {
+		return c.token, NoToken(c.opts.Repository)
+	}
+	return c.token, nil
+}
 
 // Repository is owner/name.
 func (c *Client) Repository() string { return c.opts.Repository }

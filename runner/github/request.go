@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 )
 
 const (
@@ -32,12 +33,13 @@ const (
 // call makes a request and decodes the answer into what decode makes of it. op
 // says what is done, for messages.
 func (c *Client) call(ctx context.Context, op, method, path, version string, want int, into any) error {
-	if c.opts.Token.Empty() {
-		return NoToken(c.opts.Repository)
+	token, err := c.authorize(ctx)
+	if err != nil {
+		return fmt.Errorf("%s: %w", op, err)
 	}
 	var last error
 	for n := range attempts {
-		wait, err := c.once(ctx, method, path, version, want, into)
+		wait, err := c.once(ctx, token, method, path, version, want, into)
 		if err == nil {
 			return nil
 		}
@@ -69,12 +71,12 @@ func (c *Client) call(ctx context.Context, op, method, path, version string, wan
 
 // once makes one request. wait is negative when another attempt is of no use,
 // 0 when its time is the caller's to choose, else what GitHub asks for.
-func (c *Client) once(ctx context.Context, method, path, version string, want int, into any) (wait time.Duration, err error) {
+func (c *Client) once(ctx context.Context, token secrets.Value, method, path, version string, want int, into any) (wait time.Duration, err error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, nil)
 	if err != nil {
 		return -1, err
 	}
-	req.Header.Set("Authorization", "Bearer "+c.opts.Token.Reveal())
+	req.Header.Set("Authorization", "Bearer "+token.Reveal())
 	req.Header.Set("Accept", "application/vnd.github+json")
 	req.Header.Set("X-GitHub-Api-Version", version)
 	req.Header.Set("User-Agent", "ssg-bootstrap")

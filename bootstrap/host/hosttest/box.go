@@ -455,6 +455,16 @@ func (c *Call) Errorf(format string, args ...any) int {
 	return 1
 }
 
+// Getenv returns a variable of the program's environment.
+func (c *Call) Getenv(name string) string {
+	for i := len(c.env) - 1; i >= 0; i-- {
+		if v, ok := strings.CutPrefix(c.env[i], name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
 // Exec runs another program of the box in the place of this one.
 func (c *Call) Exec(argv []string) int { return c.shell.exec(c.Ctx, c, argv) }
 
