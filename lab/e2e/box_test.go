@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/omkar619-dev/ssg-bootstrap/lab/github"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/link"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/mirror"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/registry"
@@ -35,6 +36,10 @@ type box struct {
 	images   *registry.Registry
 	// bare leaves the application out of what is installed.
 	bare bool
+	// github is there once the box is to be a runner; begun is how many requests
+	// it had seen when they were last counted.
+	github *github.Server
+	begun  int
 	// sections are added to each configuration, env to each client's environment.
 	sections string
 	env      []string

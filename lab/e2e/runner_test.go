@@ -29,18 +29,11 @@ const (
 	release    = "ssg"
 )
 
-// runnerBox is a box whose configuration makes it a runner, with a GitHub that
-// it reaches at a neighbour's address and the client on loopback.
-type runnerBox struct {
-	*box
-	github *github.Server
-	// begun is how many requests had been made when the count was last begun.
-	begun int
-}
-
-func newRunnerBox(t *testing.T) *runnerBox {
+// becomeRunner adds to the configuration what makes the box a runner, and serves
+// a GitHub until the test ends: to the box at a neighbour's address, to the
+// client on loopback.
+func (b *box) becomeRunner(t *testing.T) {
 	t.Helper()
-	b := &runnerBox{box: newBox(t)}
 	var err error
 	b.github, err = github.New(github.Options{Mirror: b.lab.Mirror(), State: filepath.Join(b.guest.Dir(), "github.json")})
 	if err != nil {
@@ -56,8 +49,29 @@ func newRunnerBox(t *testing.T) *runnerBox {
 	b.sections = fmt.Sprintf("runner:\n  repository: %s\n  server: http://%s\n  api: %s/api/v3\n",
 		github.DefaultRepository, strings.TrimSuffix(vm.GitHubAddr, ":80"), serve(t, b.github))
 	b.env = []string{"GITHUB_TOKEN=" + b.github.Token(true)}
-	b.client = b.newClient(t, b.client.bin, b.mirror)
-	return b
+	b.client.env = append(b.client.env, b.env...)
+	b.configure(t, b.client, b.mirror, "")
+}
+
+// beNoRunner undoes becomeRunner.
+func (b *box) beNoRunner(t *testing.T) {
+	t.Helper()
+	b.client.must(t, "runner", "remove", "--host", hostName, "--yes")
+	b.nothingHappened(t)
+	b.client.env = slices.DeleteFunc(b.client.env, func(v string) bool { return slices.Contains(b.env, v) })
+	b.sections, b.env = "", nil
+	b.configure(t, b.client, b.mirror, "")
+}
+
+// theBoxIsARunner is the core of the runner on a box that has everything else;
+// what follows goes on without it.
+func theBoxIsARunner(t *testing.T, b *box, f *figures) {
+	b.becomeRunner(t)
+	runnerComesOnline(t, b, f)
+	jobsDeploy(t, b, f)
+	runnerStays(t, b, f)
+	noTokenIsLeft(t, b, f)
+	b.beNoRunner(t)
 }
 
 // onlyRunner are the arguments that leave k3s and the application alone.
@@ -66,7 +80,7 @@ func onlyRunner(verb string) []string {
 }
 
 // writes are the requests since the last call that changed something at GitHub.
-func (b *runnerBox) writes() []string {
+func (b *box) writes() []string {
 	var out []string
 	for _, e := range b.github.Log() {
 		if e.Number > b.begun && e.Writes() {
@@ -78,7 +92,7 @@ func (b *runnerBox) writes() []string {
 }
 
 // requests counts the requests to a path since the last call of writes.
-func (b *runnerBox) requests(path string, status int) int {
+func (b *box) requests(path string, status int) int {
 	n := 0
 	for _, e := range b.github.Log() {
 		if e.Number > b.begun && strings.HasSuffix(e.Path, path) && e.Status == status {
@@ -89,7 +103,7 @@ func (b *runnerBox) requests(path string, status int) int {
 }
 
 // online waits until GitHub sees one runner, and that one online.
-func (b *runnerBox) online(t *testing.T) github.Runner {
+func (b *box) online(t *testing.T) github.Runner {
 	t.Helper()
 	deadline := time.After(6 * time.Minute)
 	for {
@@ -106,14 +120,14 @@ func (b *runnerBox) online(t *testing.T) github.Runner {
 }
 
 // process is what changes when the runner is restarted.
-func (b *runnerBox) process(t *testing.T) string {
+func (b *box) process(t *testing.T) string {
 	t.Helper()
 	return strings.TrimSpace(b.root(t, "systemctl show "+runnerUnit+" -p MainPID -p ExecMainStartTimestampMonotonic -p NRestarts"))
 }
 
 // asRunner runs a script as a job of the runner would: as its user, in the unit's
 // view of the file system, with what .path and .env say, in the jobs' folder.
-func (b *runnerBox) asRunner(t *testing.T, script string) (string, error) {
+func (b *box) asRunner(t *testing.T, script string) (string, error) {
 	t.Helper()
 	out, err := b.guest.RunRoot(t.Context(), `set -eu
 pid=$(systemctl show -p MainPID --value `+runnerUnit+`)
@@ -127,7 +141,7 @@ JOB
 }
 
 // mustAsRunner fails the test unless the script ends well.
-func (b *runnerBox) mustAsRunner(t *testing.T, script string) string {
+func (b *box) mustAsRunner(t *testing.T, script string) string {
 	t.Helper()
 	out, err := b.asRunner(t, script)
 	if err != nil {
@@ -138,12 +152,13 @@ func (b *runnerBox) mustAsRunner(t *testing.T, script string) string {
 
 // TestRunner walks the runner's whole way on a box that has everything else too.
 func TestRunner(t *testing.T) {
-	b := newRunnerBox(t)
+	b := newBox(t)
+	b.becomeRunner(t)
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
 	for _, part := range []struct {
 		name string
-		run  func(*testing.T, *runnerBox, *figures)
+		run  func(*testing.T, *box, *figures)
 	}{
 		{"install brings a runner online, and no argument holds a token", runnerComesOnline},
 		{"its jobs deploy the application and see nothing else", jobsDeploy},
@@ -175,7 +190,7 @@ WATCH
 : >/run/argv-rounds
 systemd-run -q --unit=argv-watch sh /run/argv-watch.sh`
 
-func runnerComesOnline(t *testing.T, b *runnerBox, f *figures) {
+func runnerComesOnline(t *testing.T, b *box, f *figures) {
 	b.root(t, argvWatch)
 	// It must see a token when there is one.
 	b.root(t, "sh -c 'sleep 5; :' sh A"+strings.Repeat("B2", 14)+"\ngrep -q AB2B2 /run/argv-seen\n: >/run/argv-seen")
@@ -195,7 +210,7 @@ func runnerComesOnline(t *testing.T, b *runnerBox, f *figures) {
 }
 
 // theRunnerIsAsAsked compares both sides with the configuration.
-func theRunnerIsAsAsked(t *testing.T, b *runnerBox) {
+func theRunnerIsAsAsked(t *testing.T, b *box) {
 	t.Helper()
 	seen := b.online(t)
 	var labels []string
@@ -220,7 +235,7 @@ ls /etc/systemd/system | grep -c '^actions.runner.*service$'`)
 	}
 }
 
-func jobsDeploy(t *testing.T, b *runnerBox, f *figures) {
+func jobsDeploy(t *testing.T, b *box, f *figures) {
 	for what, script := range map[string]string{
 		"kube-system's secrets":           "kubectl -n kube-system get secrets",
 		"all secrets":                     "kubectl get secrets -A",
@@ -255,7 +270,7 @@ func jobsDeploy(t *testing.T, b *runnerBox, f *figures) {
 }
 
 // bringChart puts the chart where a job's checkout would.
-func (b *runnerBox) bringChart(t *testing.T) {
+func (b *box) bringChart(t *testing.T) {
 	t.Helper()
 	packed, err := exec.Command("tar", "-C", "../..", "-cf", "-", "chart/studentsystemgo").Output()
 	if err != nil {
@@ -267,7 +282,7 @@ func (b *runnerBox) bringChart(t *testing.T) {
 	b.root(t, "cd "+runnerRoot+"/_work && rm -rf chart && tar -xf /home/owner/chart.tar --no-same-owner && chown -R "+runnerUser+": chart && rm /home/owner/chart.tar")
 }
 
-func runnerStays(t *testing.T, b *runnerBox, f *figures) {
+func runnerStays(t *testing.T, b *box, f *figures) {
 	process := b.process(t)
 	b.writes()
 	before := b.link.Stats()
@@ -294,7 +309,7 @@ func runnerStays(t *testing.T, b *runnerBox, f *figures) {
 }
 
 // changedNothing fails the test if a run says that it changed something.
-func (b *runnerBox) changedNothing(t *testing.T, r *run) {
+func (b *box) changedNothing(t *testing.T, r *run) {
 	t.Helper()
 	var said struct{ Changed []json.RawMessage }
 	if err := json.Unmarshal(r.result(t).Data, &said); err != nil || len(said.Changed) > 0 {
@@ -305,7 +320,7 @@ func (b *runnerBox) changedNothing(t *testing.T, r *run) {
 // noTokenIsLeft looks for every token that GitHub has given out: on the box, but
 // for what came with Debian and in images, in its journal, and in everything
 // that the client wrote.
-func noTokenIsLeft(t *testing.T, b *runnerBox, _ *figures) {
+func noTokenIsLeft(t *testing.T, b *box, _ *figures) {
 	secrets := b.github.Secrets()
 	if len(secrets) < 3 {
 		t.Fatalf("only %d tokens are known, want those of the owner and of a registration", len(secrets))
@@ -342,7 +357,7 @@ TOKENS`)
 	}
 }
 
-func runnerOnANewDisk(t *testing.T, b *runnerBox, f *figures) {
+func runnerOnANewDisk(t *testing.T, b *box, f *figures) {
 	was := b.online(t)
 	// The application has its own tests for this; the runner has to come back.
 	b.bare = true
@@ -362,7 +377,7 @@ func runnerOnANewDisk(t *testing.T, b *runnerBox, f *figures) {
 
 // newDisk replaces the disk, as a reinstallation does; the client starts with an
 // empty home as well, but for what the box needs to be let in.
-func (b *runnerBox) newDisk(t *testing.T) {
+func (b *box) newDisk(t *testing.T) {
 	t.Helper()
 	if err := b.guest.Reset(t.Context()); err != nil {
 		t.Fatal(err)
@@ -376,11 +391,12 @@ func (b *runnerBox) newDisk(t *testing.T) {
 // TestRunnerBadLuck does to the runner, on a box that has nothing else, what
 // GitHub, the owner and the power company do.
 func TestRunnerBadLuck(t *testing.T) {
-	b := newRunnerBox(t)
+	b := newBox(t)
 	b.bare = true
+	b.becomeRunner(t)
 	for _, part := range []struct {
 		name string
-		run  func(*testing.T, *runnerBox)
+		run  func(*testing.T, *box)
 	}{
 		{"tokens that do not suffice", tokensThatDoNotSuffice},
 		{"a public repository", publicRepository},
@@ -388,6 +404,7 @@ func TestRunnerBadLuck(t *testing.T) {
 		{"GitHub is in trouble for good", gitHubIsAway},
 		{"a version that GitHub refuses", versionRefused},
 		{"GitHub is in trouble for a while", gitHubIsBusy},
+		{"a version that is near its end", versionNearItsEnd},
 		{"a runner at work", runnerAtWork},
 		{"an update that leaves an empty runsvc.sh", emptyRunsvc},
 		{"GitHub has forgotten the runner", forgottenRunner},
@@ -395,6 +412,7 @@ func TestRunnerBadLuck(t *testing.T) {
 		{"a power cut", runnerAfterPowerCut},
 		{"a clock that is ten minutes off", runnerWithWrongClock},
 		{"the disk is replaced", runnerOnAnotherDisk},
+		{"the runner is removed", runnerRemoved},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, b) }) {
 			t.FailNow()
@@ -410,7 +428,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-func tokensThatDoNotSuffice(t *testing.T, b *runnerBox) {
+func tokensThatDoNotSuffice(t *testing.T, b *box) {
 	with := func(token string) *client {
 		c := b.newClient(t, b.client.bin, b.mirror)
 		c.env = slices.DeleteFunc(slices.Clone(c.env), func(v string) bool { return strings.HasPrefix(v, "GITHUB_TOKEN=") })
@@ -431,7 +449,7 @@ func tokensThatDoNotSuffice(t *testing.T, b *runnerBox) {
 }
 
 // nothingHappened fails the test if a refused run has left a runner.
-func (b *runnerBox) nothingHappened(t *testing.T) {
+func (b *box) nothingHappened(t *testing.T) {
 	t.Helper()
 	if runners := b.github.Runners(); len(runners) > 0 {
 		t.Errorf("GitHub knows %+v", runners)
@@ -441,28 +459,28 @@ func (b *runnerBox) nothingHappened(t *testing.T) {
 	}
 }
 
-func publicRepository(t *testing.T, b *runnerBox) {
+func publicRepository(t *testing.T, b *box) {
 	must(t, b.github.Public(true))
 	b.client.refused(t, 5, "repository-public", onlyRunner("install")...).says(t, "pull request", "allow-public-repo")
 	must(t, b.github.Public(false))
 	b.nothingHappened(t)
 }
 
-func hashThatDoesNotFit(t *testing.T, b *runnerBox) {
+func hashThatDoesNotFit(t *testing.T, b *box) {
 	must(t, b.github.CorruptHash(true))
 	b.client.refused(t, 1, "digest-mismatch", onlyRunner("install")...).says(t, "actions-runner-linux-x64")
 	must(t, b.github.CorruptHash(false))
 	b.nothingHappened(t)
 }
 
-func gitHubIsAway(t *testing.T, b *runnerBox) {
+func gitHubIsAway(t *testing.T, b *box) {
 	must(t, b.github.Fail(http.StatusBadGateway, 1000, ""))
 	b.client.refused(t, 1, "github-unavailable", onlyRunner("install")...).says(t, "502")
 	must(t, b.github.Fail(http.StatusBadGateway, 0, ""))
 	b.nothingHappened(t)
 }
 
-func versionRefused(t *testing.T, b *runnerBox) {
+func versionRefused(t *testing.T, b *box) {
 	must(t, b.github.MinVersion("2.999.0"))
 	b.client.refused(t, 1, "runner-refused", onlyRunner("install")...).says(t, "deprecated")
 	if runners := b.github.Runners(); len(runners) > 0 {
@@ -472,7 +490,7 @@ func versionRefused(t *testing.T, b *runnerBox) {
 }
 
 // gitHubIsBusy has the first run that succeeds: after it the runner is there.
-func gitHubIsBusy(t *testing.T, b *runnerBox) {
+func gitHubIsBusy(t *testing.T, b *box) {
 	b.writes()
 	must(t, b.github.Fail(http.StatusTooManyRequests, 2, "downloads"))
 	b.client.must(t, append(onlyRunner("install"), "--skip", "runner-service")...)
@@ -484,7 +502,28 @@ func gitHubIsBusy(t *testing.T, b *runnerBox) {
 	theRunnerIsAsAsked(t, b)
 }
 
-func runnerAtWork(t *testing.T, b *runnerBox) {
+func versionNearItsEnd(t *testing.T, b *box) {
+	must(t, b.github.Deprecate(github.RunnerVersion, "soon"))
+	r := b.client.must(t, "runner", "status", "--host", hostName)
+	var said struct {
+		Unit   string
+		Online bool
+		Ends   time.Time
+	}
+	must(t, json.Unmarshal(r.result(t).Data, &said))
+	if left := time.Until(said.Ends); said.Unit != runnerUnit || !said.Online || left < 9*24*time.Hour || left > 10*24*time.Hour {
+		t.Errorf("runner status: %+v, want an end in ten days", said)
+	}
+	// Doctor grades what it finds; that it warns is what matters here.
+	doctor := b.client.start(t, nil, "doctor", "--host", hostName)
+	doctor.wait(t)
+	if text := doctor.stdout.String(); !strings.Contains(text, said.Ends.Format(time.DateOnly)) {
+		t.Errorf("doctor does not say when the runner's version ends:\n%s", text)
+	}
+	must(t, b.github.Deprecate(github.RunnerVersion, "ok"))
+}
+
+func runnerAtWork(t *testing.T, b *box) {
 	must(t, b.github.Busy(hostName, true))
 	process := b.process(t)
 	sections := b.sections
@@ -504,7 +543,7 @@ func runnerAtWork(t *testing.T, b *runnerBox) {
 	theRunnerIsAsAsked(t, b)
 }
 
-func emptyRunsvc(t *testing.T, b *runnerBox) {
+func emptyRunsvc(t *testing.T, b *box) {
 	must(t, b.github.Update(hostName))
 	b.awaitOnBox(t, "the update", "[ -e "+runnerRoot+"/runsvc.sh ] && [ ! -s "+runnerRoot+"/runsvc.sh ]")
 	b.root(t, "systemctl restart "+runnerUnit)
@@ -518,12 +557,12 @@ func emptyRunsvc(t *testing.T, b *runnerBox) {
 }
 
 // awaitOnBox waits until a condition holds on the box.
-func (b *runnerBox) awaitOnBox(t *testing.T, what, condition string) {
+func (b *box) awaitOnBox(t *testing.T, what, condition string) {
 	t.Helper()
 	b.root(t, "for i in $(seq 240); do if "+condition+"; then exit 0; fi; sleep 0.5; done; echo no sign of "+what+" in 2 minutes; exit 1")
 }
 
-func forgottenRunner(t *testing.T, b *runnerBox) {
+func forgottenRunner(t *testing.T, b *box) {
 	was := b.online(t)
 	must(t, b.github.Forget(hostName))
 	b.client.must(t, onlyRunner("install")...)
@@ -534,7 +573,7 @@ func forgottenRunner(t *testing.T, b *runnerBox) {
 }
 
 // listenerEnds has the end that the stock unit would take for final.
-func listenerEnds(t *testing.T, b *runnerBox) {
+func listenerEnds(t *testing.T, b *box) {
 	pid := strings.TrimSpace(b.root(t, "systemctl show -p MainPID --value "+runnerUnit))
 	must(t, b.github.Exit(hostName, 1))
 	b.awaitOnBox(t, "a new process", `[ "$(systemctl show -p MainPID --value `+runnerUnit+`)" != `+pid+` ] && systemctl -q is-active `+runnerUnit)
@@ -542,7 +581,7 @@ func listenerEnds(t *testing.T, b *runnerBox) {
 	b.client.must(t, "plan", "--host", hostName, "--exit-code", "--only", "runner-service")
 }
 
-func runnerAfterPowerCut(t *testing.T, b *runnerBox) {
+func runnerAfterPowerCut(t *testing.T, b *box) {
 	must(t, b.guest.PowerCut(t.Context()))
 	must(t, b.guest.Await(t.Context()))
 	b.writes()
@@ -553,14 +592,14 @@ func runnerAfterPowerCut(t *testing.T, b *runnerBox) {
 	}
 }
 
-func runnerWithWrongClock(t *testing.T, b *runnerBox) {
+func runnerWithWrongClock(t *testing.T, b *box) {
 	b.root(t, fmt.Sprintf("date -s @%d; systemctl restart %s", time.Now().Add(10*time.Minute).Unix(), runnerUnit))
 	b.awaitOnBox(t, "the runner's complaint", "journalctl -q -n 20 -o cat -u "+runnerUnit+" | grep -q 'clock right'")
 	b.client.must(t, append(onlyRunner("install")[:4], "clock,runner-service")...)
 	theRunnerIsAsAsked(t, b)
 }
 
-func runnerOnAnotherDisk(t *testing.T, b *runnerBox) {
+func runnerOnAnotherDisk(t *testing.T, b *box) {
 	was := b.online(t)
 	b.newDisk(t)
 	b.client.must(t, onlyRunner("install")...)
@@ -568,4 +607,21 @@ func runnerOnAnotherDisk(t *testing.T, b *runnerBox) {
 	if now := b.online(t); now.ID != was.ID {
 		t.Errorf("GitHub has runner %d in place of %d", now.ID, was.ID)
 	}
+}
+
+func runnerRemoved(t *testing.T, b *box) {
+	remove := []string{"runner", "remove", "--host", hostName, "--yes"}
+	must(t, b.github.Busy(hostName, true))
+	b.client.refused(t, 1, "runner-busy", remove...)
+	must(t, b.github.Busy(hostName, false))
+	must(t, b.github.Fail(http.StatusBadGateway, 1000, ""))
+	b.client.refused(t, 1, "github-unavailable", remove...).says(t, "--leave-at-github")
+	must(t, b.github.Fail(http.StatusBadGateway, 0, ""))
+	theRunnerIsAsAsked(t, b)
+	b.client.must(t, remove...)
+	b.nothingHappened(t)
+	if got := b.root(t, "getent passwd "+runnerUser+" || :; ls -d /var/lib/github-runner 2>/dev/null || :; pgrep -f Runner.Listener || :"); got != "" {
+		t.Errorf("left on the box: %s", got)
+	}
+	b.client.must(t, remove...) // of what is gone
 }
