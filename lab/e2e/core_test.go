@@ -31,6 +31,7 @@ func TestCore(t *testing.T) {
 		{"the application serves", theApplicationServes},
 		{"the cluster serves through tunnel and kubeconfig", theClusterServes},
 		{"install again changes nothing", installAgainChangesNothing},
+		{"the box is a runner", theBoxIsARunner},
 		{"all of it fits into the memory", memoryOfAll},
 		{"only the last layer travels", onlyTheLastLayerTravels},
 		{"the API refuses the LAN", theAPIRefusesTheLAN},
