@@ -42,6 +42,9 @@ func All(ctx context.Context, log *slog.Logger) error {
 	if err := b.runnersPart(ctx); err != nil {
 		return err
 	}
+	if err := b.tailnetPart(ctx); err != nil {
+		return err
+	}
 	dir, err := b.release(ctx, DefaultK3s)
 	if err != nil {
 		return err
@@ -71,6 +74,16 @@ func (b *builder) runnersPart(ctx context.Context) error {
 		return err
 	}
 	return b.runner(ctx)
+}
+
+// Tailnet builds what is missing of Tailscale's package and of the lab's
+// tailnet, and returns the mirror's folder.
+func Tailnet(ctx context.Context, log *slog.Logger) (string, error) {
+	b, err := open(log)
+	if err != nil {
+		return "", err
+	}
+	return b.out("mirror"), b.tailnetPart(ctx)
 }
 
 // K3sRelease builds what is missing of one k3s release and returns the folder

@@ -29,15 +29,19 @@ func Dial(socket string) *Client {
 
 // Info asks what is served and what the link has seen.
 func (c *Client) Info(ctx context.Context) (Info, error) {
-	var info Info
-	body, err := c.do(ctx, http.MethodGet, "/info", nil)
+	return asked[Info](c.do(ctx, http.MethodGet, "/info", nil))
+}
+
+// asked reads an answer.
+func asked[T any](body []byte, err error) (T, error) {
+	var answer T
 	if err != nil {
-		return info, err
+		return answer, err
 	}
-	if err := json.Unmarshal(body, &info); err != nil {
-		return info, fmt.Errorf("ask the link: %w", err)
+	if err := json.Unmarshal(body, &answer); err != nil {
+		return answer, fmt.Errorf("ask the link: %w", err)
 	}
-	return info, nil
+	return answer, nil
 }
 
 // Turn turns a knob of the link.

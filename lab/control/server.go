@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -31,6 +32,7 @@ type Config struct {
 	MirrorPort   int
 	RegistryPort int
 	GitHub       GitHub
+	Tailnet      Tailnet
 }
 
 // GitHub says where the stand-in for GitHub keeps its state and answers.
@@ -44,14 +46,15 @@ type GitHub struct {
 
 // Info is what a running server answers.
 type Info struct {
-	PID      int        `json:"pid"`
-	Build    string     `json:"build"`
-	Target   string     `json:"target"`
-	LinkPort int        `json:"linkPort"`
-	Mirror   string     `json:"mirror"`   // URL
-	Registry string     `json:"registry"` // URL
-	GitHub   string     `json:"github"`   // URL
-	Link     link.Stats `json:"link"`
+	PID      int         `json:"pid"`
+	Build    string      `json:"build"`
+	Target   string      `json:"target"`
+	LinkPort int         `json:"linkPort"`
+	Mirror   string      `json:"mirror"`   // URL
+	Registry string      `json:"registry"` // URL
+	GitHub   string      `json:"github"`   // URL
+	Tailnet  TailnetInfo `json:"tailnet"`
+	Link     link.Stats  `json:"link"`
 	// Pulled is what left the registry.
 	Pulled registry.Stats `json:"pulled"`
 }
@@ -83,10 +86,17 @@ func Serve(ctx context.Context, config Config) error {
 		return err
 	}
 	defer leave()
+	leaveTailnet, err := serveTailnet(ctx, config.Tailnet)
+	if err != nil {
+		return err
+	}
+	defer leaveTailnet()
 	info := func() Info {
+		// One that is not there has nothing to say.
+		tailnet, _ := Dial(filepath.Join(config.Tailnet.Dir, TailnetSocket)).TailnetInfo(ctx)
 		return Info{
 			PID: os.Getpid(), Build: config.Build, Target: config.Target,
-			LinkPort: bad.Port(), Mirror: releases.URL(), Registry: shop.URL(), GitHub: hub.url, Link: bad.Stats(), Pulled: images.Stats(),
+			LinkPort: bad.Port(), Mirror: releases.URL(), Registry: shop.URL(), GitHub: hub.url, Tailnet: tailnet, Link: bad.Stats(), Pulled: images.Stats(),
 		}
 	}
 	listener, err := listenUnix(config.Socket)

@@ -35,6 +35,8 @@ func New(dir string, list ...Fault) *Mirror {
 	m.mux.HandleFunc("GET /{owner}/{repository}/releases/download/{version}/{file}", m.download)
 	m.mux.HandleFunc("GET /objects/release/asset/{owner}/{repository}/{version}/{file}", m.object)
 	m.mux.HandleFunc("GET /helm/{file}", m.helm)
+	m.mux.HandleFunc("GET /tailscale/stable/{$}", m.tailscaleIndex)
+	m.mux.HandleFunc("GET /tailscale/stable/{file}", m.tailscale)
 	m.mux.HandleFunc("GET /v1-release/channels/{channel}", m.channel)
 	m.mux.HandleFunc("GET /{owner}/{repository}/releases/tag/{version}", m.tag)
 	return m

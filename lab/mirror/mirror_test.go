@@ -216,3 +216,37 @@ func TestHelmLiesSideBySide(t *testing.T) {
 		}
 	}
 }
+
+func TestTailscaleIsLaidOutAsItsPublisherDoes(t *testing.T) {
+	dir := t.TempDir()
+	stable := filepath.Join(dir, "tailscale", "stable")
+	server, err := mirror.Listen("127.0.0.1:0", mirror.New(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Close() })
+	index := server.URL() + "/tailscale/stable/?mode=json"
+	if response, _, err := get(t, index); err != nil || response.StatusCode != http.StatusNotFound {
+		t.Errorf("the index of nothing: %s, %v", response.Status, err)
+	}
+	if err := os.MkdirAll(stable, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tailscale_1.98.0_amd64.tgz", "tailscale_1.102.5_amd64.tgz", "tailscale_1.102.5_amd64.tgz.sha256", "tailscale_x_amd64.tgz"} {
+		if err := os.WriteFile(filepath.Join(stable, name), content(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := `{"Tarballs":{"amd64":"tailscale_1.102.5_amd64.tgz"},"TarballsVersion":"1.102.5"}`
+	if _, body, err := get(t, index); err != nil || strings.TrimSpace(string(body)) != want {
+		t.Errorf("the index is %s, %v", body, err)
+	}
+	for name, status := range map[string]int{
+		"tailscale_1.102.5_amd64.tgz": http.StatusPartialContent, "tailscale_1.102.5_amd64.tgz.sha256": http.StatusPartialContent,
+		"": http.StatusNotFound, "tailscale_1.1.1_amd64.tgz": http.StatusNotFound, "..%2f..%2fstable": http.StatusNotFound,
+	} {
+		if response, _, err := get(t, server.URL()+"/tailscale/stable/"+name, "Range", "bytes=16-"); err != nil || response.StatusCode != status {
+			t.Errorf("%q: %s, %v", name, response.Status, err)
+		}
+	}
+}

@@ -91,7 +91,8 @@ func (s *Server) expireKeys() error {
 // newKey mints an auth key: words are one-off, expired or a tag (by default
 // the homelab's).
 func (s *Server) newKey(words []string) (string, error) {
-	fresh := authKey{Reusable: true, Preauthorized: true, Description: "lab"}
+	fresh := labKey()
+	fresh.Tags = nil
 	life := time.Duration(0)
 	for _, word := range words {
 		switch {
@@ -113,6 +114,9 @@ func (s *Server) newKey(words []string) (string, error) {
 		secret = st.mint(fresh, life, s.now()).Secret
 		return nil
 	})
+	if err == nil && len(words) == 0 {
+		err = s.WriteCredentials() // it replaces the lab's own
+	}
 	return secret, err
 }
 
@@ -201,7 +205,15 @@ func (s *Server) Credentials() (Credentials, error) {
 	s.mu.Unlock()
 	var err error
 	if found == "" {
-		found, err = s.newKey(nil)
+		err = s.change(func(st *state) error {
+			found = st.mint(labKey(), 0, s.now()).Secret
+			return nil
+		})
 	}
 	return Credentials{AuthKey: found, ClientID: client.ID, ClientSecret: client.Secret}, err
+}
+
+// labKey is what the lab's own auth keys may do.
+func labKey() authKey {
+	return authKey{Reusable: true, Preauthorized: true, Description: "lab", Tags: []string{HomelabTag}}
 }

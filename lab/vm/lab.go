@@ -34,6 +34,9 @@ func (l Lab) Mirror() string { return filepath.Join(l.Root, "out", "mirror") }
 // Images is the folder of OCI layouts that stands in for the image registries.
 func (l Lab) Images() string { return filepath.Join(l.Root, "out", "images") }
 
+// Tailnet is the program that runs the lab's tailnet.
+func (l Lab) Tailnet() string { return filepath.Join(l.Root, "out", "bin", "tailnetd") }
+
 func (l Lab) storeDir() string { return filepath.Join(l.Root, "store") }
 
 func (l Lab) guestDir(name string) string { return filepath.Join(l.RunDir(), name) }

@@ -94,10 +94,10 @@ hosts:
 mirrors:
   k3s: %s
   helm: %[6]s/helm
-  registries:
+%[9]s  registries:
     docker.io: %[7]s
     ghcr.io: %[7]s
-%[8]s`, guest.State().Name, info.LinkPort, vm.User, guest.IdentityFile(), guest.KnownHostsFile(), info.Mirror, info.Registry, runnerConfig(info))
+%[8]s`, guest.State().Name, info.LinkPort, vm.User, guest.IdentityFile(), guest.KnownHostsFile(), info.Mirror, info.Registry, runnerConfig(info)+tailnetConfig(info), tailnetMirror(info))
 }
 
 // runnerConfig makes the box a runner of the owner's repository. The box and

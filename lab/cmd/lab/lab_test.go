@@ -102,6 +102,39 @@ func TestBadArguments(t *testing.T) {
 	}
 }
 
+// Without a tailnet the installer is told of none: its section alone would make
+// it ask for keys.
+func TestTheConfigurationLeadsToTheTailnetThatThereIs(t *testing.T) {
+	box(t, vm.DefaultName)
+	opened, err := vm.Open(slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	guest, err := opened.Find(vm.DefaultName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info := control.Info{LinkPort: 4022, Mirror: "http://127.0.0.1:4080"}
+	if got := bootstrapConfig(guest, info); strings.Contains(got, "tail") {
+		t.Errorf("without a tailnet: %s", got)
+	}
+	info.Tailnet = control.TailnetInfo{Control: "http://127.0.0.1:4090", API: "http://127.0.0.1:4091", AuthKey: "/run/key"}
+	got := bootstrapConfig(guest, info)
+	for _, want := range []string{
+		"mirrors:\n  k3s: http://127.0.0.1:4080\n", "\n  tailscale: http://127.0.0.1:4080/tailscale\n  registries:",
+		"\ntailnet:\n  tags: [\"tag:homelab\"]\n  loginServer: http://10.0.2.101\n  api: http://127.0.0.1:4091\n",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the configuration lacks %q:\n%s", want, got)
+		}
+	}
+	values := map[string]string{}
+	addTailnet(values, info)
+	if values["tailscale_authkey"] != "/run/key" || values["tailnet_api"] != info.Tailnet.API {
+		t.Errorf("lab env: %v", values)
+	}
+}
+
 // The files lead through the link; only the default box's are in the run folder.
 func TestFilesLeadThroughTheLink(t *testing.T) {
 	for _, name := range []string{vm.DefaultName, "second"} {

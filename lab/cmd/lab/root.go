@@ -33,7 +33,8 @@ func newRoot(log *slog.Logger) *cobra.Command {
 		Long: `The lab is a box to install on: a fresh Debian 13 on an emulated Core 2 Duo
 with 4 GB of memory and a 500 GB disk, reached through a link that can be slowed,
 stalled and cut. A mirror beside it has the releases that the installer fetches.
-Everything is on loopback, and the box reaches nothing at all.
+Everything is on loopback, and the box reaches nothing but stand-ins for GitHub
+and Tailscale.
 
   lab up           build what is missing, start, wait for SSH, say how to reach it
   lab reset        a fresh disk and new host keys, as after a reinstallation
@@ -46,7 +47,7 @@ Everything is on loopback, and the box reaches nothing at all.
 	root.PersistentFlags().StringVar(&l.name, "name", vm.DefaultName, "the box, when there are several")
 	root.AddCommand(
 		newUp(l), newReset(l), newDown(l), newSSH(l), newBuild(l),
-		newStatus(l), newEnv(l), newLink(l), newGitHub(l), newPowerCut(l), newCable(l), newServe(l),
+		newStatus(l), newEnv(l), newLink(l), newGitHub(l), newTailnet(l), newPowerCut(l), newCable(l), newServe(l),
 	)
 	return root
 }

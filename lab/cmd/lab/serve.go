@@ -57,7 +57,7 @@ func newServe(l *lab) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			build, err := buildID()
+			build, err := buildID(opened)
 			if err != nil {
 				return err
 			}
@@ -65,6 +65,7 @@ func newServe(l *lab) *cobra.Command {
 			return control.Serve(command.Context(), control.Config{
 				Socket: pathOf(guest, socketFile), Target: guest.SSHAddr(), Mirror: opened.Mirror(), Images: opened.Images(),
 				Build: build, LinkPort: last.Link, MirrorPort: last.Mirror, RegistryPort: last.Registry,
+				Tailnet: tailnet(opened, guest),
 				GitHub: control.GitHub{
 					State: pathOf(guest, githubStateFile), Token: pathOf(guest, githubTokenFile), Reader: pathOf(guest, githubReaderFile),
 					Socket: pathOf(guest, vm.GitHubSocket), Port: last.GitHub,
@@ -74,8 +75,17 @@ func newServe(l *lab) *cobra.Command {
 	}
 }
 
-// buildID tells this program from a rebuilt one.
-func buildID() (string, error) {
+// tailnet says what runs the box's tailnet, if that has been built.
+func tailnet(opened vm.Lab, guest *vm.Guest) control.Tailnet {
+	program, err := filepath.EvalSymlinks(opened.Tailnet())
+	if err != nil {
+		return control.Tailnet{}
+	}
+	return control.Tailnet{Program: program, Dir: guest.Dir()}
+}
+
+// buildID tells this program and the tailnet's from rebuilt ones.
+func buildID(opened vm.Lab) (string, error) {
 	path, err := os.Executable()
 	if err != nil {
 		return "", fmt.Errorf("find own program: %w", err)
@@ -88,6 +98,10 @@ func buildID() (string, error) {
 	sum := sha256.New()
 	if _, err := io.Copy(sum, file); err != nil {
 		return "", fmt.Errorf("read own program: %w", err)
+	}
+	// The tailnet's lies in a folder that is named by what it was made from.
+	if program, err := filepath.EvalSymlinks(opened.Tailnet()); err == nil {
+		io.WriteString(sum, program)
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
 }
@@ -107,7 +121,7 @@ func lastPorts(guest *vm.Guest) servePorts {
 // attach puts the link, the mirror and the others beside a box and writes the
 // files that lead to it.
 func attach(ctx context.Context, opened vm.Lab, guest *vm.Guest) error {
-	info, err := ensureServing(ctx, guest)
+	info, err := ensureServing(ctx, opened, guest)
 	if err != nil {
 		return err
 	}
@@ -140,8 +154,8 @@ func portOf(address string) (int, error) {
 
 // ensureServing returns the server in the background if it is of this build and
 // leads to this box, and starts one otherwise.
-func ensureServing(ctx context.Context, guest *vm.Guest) (control.Info, error) {
-	build, err := buildID()
+func ensureServing(ctx context.Context, opened vm.Lab, guest *vm.Guest) (control.Info, error) {
+	build, err := buildID(opened)
 	if err != nil {
 		return control.Info{}, err
 	}

@@ -163,6 +163,7 @@ func env(ctx context.Context, opened vm.Lab, guest *vm.Guest, args []string, out
 		values["registry"] = info.Registry
 		values["github"] = info.GitHub
 		values["helm"] = info.Mirror + "/helm"
+		addTailnet(values, info)
 	}
 	var keys []string
 	for key := range values {

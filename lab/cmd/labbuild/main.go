@@ -13,12 +13,13 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/lab/build"
 )
 
-const usage = `usage: labbuild [all | images | layouts | runner | k3s VERSION | verify | status]
+const usage = `usage: labbuild [all | images | layouts | runner | tailnet | k3s VERSION | verify | status]
 
   all         everything, and the release of k3s that the mirror calls stable
   images      the archive of k3s's system images
   layouts     the images of the application and its services, as OCI layouts
   runner      the package of the GitHub runner, and Helm
+  tailnet     Tailscale's package, and the lab's tailnet
   k3s VERSION one release of k3s, such as ` + build.DefaultK3s + `
   verify      import the archive into a containerd of its own and check it (root)
   status      what is there`
@@ -49,6 +50,9 @@ func run(ctx context.Context, args []string, log *slog.Logger) error {
 		return answer(dir, err)
 	case args[0] == "runner" && len(args) == 1:
 		dir, err := build.Runner(ctx, log)
+		return answer(dir, err)
+	case args[0] == "tailnet" && len(args) == 1:
+		dir, err := build.Tailnet(ctx, log)
 		return answer(dir, err)
 	case args[0] == "k3s" && len(args) == 2:
 		dir, err := build.K3sRelease(ctx, args[1])

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"tailscale.com/envknob"
 
@@ -46,6 +47,11 @@ func run(ctx context.Context, args []string) error {
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	unlock, err := lock(ctx, *dir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	server, err := tailnet.Open(filepath.Join(*dir, "tailnet"), log)
 	if err != nil {
 		return err
@@ -56,6 +62,31 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	return serve(ctx, server, log, filepath.Join(*dir, "tailnet.sock"))
+}
+
+// lock waits until no other process has the box's tailnet: one that was told to
+// end takes a moment. The kernel frees the lock when its holder dies.
+func lock(ctx context.Context, dir string) (unlock func(), err error) {
+	file, err := os.OpenFile(filepath.Join(dir, "tailnet.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock the tailnet: %w", err)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if err == nil {
+			return func() { file.Close() }, nil
+		}
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, errors.Join(fmt.Errorf("lock the tailnet: %w", err), file.Close())
+		}
+		select {
+		case <-ctx.Done():
+			return nil, errors.Join(fmt.Errorf("wait for the tailnet's last process: %w", ctx.Err()), file.Close())
+		case <-tick.C:
+		}
+	}
 }
 
 // serve opens the switches at once and joins in the background, for the latter
