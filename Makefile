@@ -23,6 +23,7 @@ test: ## all hermetic tests: no root, no network, race detector where things run
 	go test -race -timeout 10m $(RACE)
 	go test -timeout 10m $$(go list ./... | grep -vxF "$$(go list $(RACE))")
 	cd lab && go vet ./... && go test -timeout 10m ./...
+	cd lab/tailnet && go vet ./... && go test -timeout 10m ./...
 
 .PHONY: fuzz
 fuzz: ## fuzz every parser that reads what a box or a user wrote, FUZZTIME each (default 20s)

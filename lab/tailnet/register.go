@@ -35,26 +35,30 @@ func (s *Server) admit(from caller, request *tailcfg.RegisterRequest) (answer ta
 	answer = tailcfg.RegisterResponse{User: user(), Login: login(), MachineAuthorized: true}
 	s.mu.Lock()
 	known := s.state.byKey(request.NodeKey)
+	var was device
+	if known != nil {
+		was = *known
+	}
 	s.mu.Unlock()
-	if known != nil && known.Machine != from.machine {
+	if known != nil && was.Machine != from.machine {
 		return tailcfg.RegisterResponse{Error: "node key is another machine's"}, false, "another machine's key"
 	}
 	switch {
 	case known != nil && !request.Expiry.IsZero() && request.Expiry.Before(now):
 		err := s.change(func(*state) error { known.Expires, known.ExpiryDisabled = request.Expiry, false; return nil })
 		answer.NodeKeyExpired = true
-		return failed(answer, err), true, "logged out: " + known.Name
+		return failed(answer, err), true, "logged out: " + was.Name
 	case request.Auth != nil && request.Auth.AuthKey != "":
 		name, err := s.enter(from, request, now)
 		if err != nil {
 			return tailcfg.RegisterResponse{Error: err.Error()}, false, "refused: " + err.Error()
 		}
 		return answer, true, "let in: " + name
-	case known != nil && known.expired(now):
+	case known != nil && was.expired(now):
 		answer.NodeKeyExpired = true
-		return answer, false, "key expired: " + known.Name
+		return answer, false, "key expired: " + was.Name
 	case known != nil:
-		return answer, false, "known: " + known.Name
+		return answer, false, "known: " + was.Name
 	}
 	answer.AuthURL = from.base + "/a/" + randomText(12)
 	return answer, false, "to log in by hand"

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -22,19 +23,16 @@ type Workstation struct{ node *tsnet.Server }
 
 // Join makes the node, which keeps its identity below the tailnet's folder.
 func (s *Server) Join(ctx context.Context) (*Workstation, error) {
-	var secret string
-	err := s.change(func(st *state) error {
-		secret = st.mint(authKey{Description: WorkstationName, Preauthorized: true}, time.Hour, s.now()).Secret
-		return nil
-	})
+	dir := filepath.Join(s.dir, WorkstationName)
+	secret, err := s.workstationKey(dir)
 	if err != nil {
 		return nil, err
 	}
 	node := &tsnet.Server{
-		Dir:        filepath.Join(s.dir, WorkstationName),
+		Dir:        dir,
 		Hostname:   WorkstationName,
 		ControlURL: s.ControlURL(),
-		AuthKey:    secret, // of no effect when the folder has an identity
+		AuthKey:    secret,
 		Logf:       quiet(s.log),
 		UserLogf:   quiet(s.log),
 	}
@@ -43,6 +41,20 @@ func (s *Server) Join(ctx context.Context) (*Workstation, error) {
 		return nil, fmt.Errorf("join the tailnet: %w", err)
 	}
 	return &Workstation{node}, nil
+}
+
+// workstationKey makes an auth key for a node that has not joined before; one
+// that has comes back without.
+func (s *Server) workstationKey(dir string) (secret string, err error) {
+	_, missing := os.Stat(filepath.Join(dir, "tailscaled.state"))
+	err = s.change(func(st *state) error {
+		known := st.find(func(d *device) bool { return d.Hostname == WorkstationName && len(d.Tags) == 0 })
+		if missing != nil || known == nil {
+			secret = st.mint(authKey{Description: WorkstationName, Preauthorized: true}, time.Hour, s.now()).Secret
+		}
+		return nil
+	})
+	return secret, err
 }
 
 func quiet(log *slog.Logger) func(string, ...any) {
