@@ -39,7 +39,7 @@ golden: ## write anew what the tests expect; read the diff
 
 .PHONY: generate
 generate: ## rewrite the JSON schemas in docs/schema
-	go generate ./bootstrap/spec
+	go generate ./bootstrap/spec ./bootstrap/bench
 
 .PHONY: lint
 lint: ## gofmt and go vet

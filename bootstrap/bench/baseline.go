@@ -3,6 +3,7 @@ package bench
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec/strict"
 	"github.com/omkar619-dev/ssg-bootstrap/profiles"
@@ -24,7 +25,7 @@ func ParseBaseline(path string, data []byte) ([]profiles.Documented, error) {
 		def, known := Define(Metric(d.Metric))
 		switch {
 		case !known:
-			doc.Refuse(append(at, "metric"), "%q is no metric; there are %v", d.Metric, MetricNames())
+			doc.Refuse(append(at, "metric"), "%q is no metric; there are %s", d.Metric, strings.Join(MetricNames(), ", "))
 		case !slices.Contains(unitsOf(def), d.Unit):
 			doc.Refuse(append(at, "unit"), "%s is measured in %s", d.Metric, def.Unit)
 		case d.Value <= 0:

@@ -282,8 +282,9 @@ func (b *Bencher) component(ctx context.Context, s *scratch, sw *stopwatch, c co
 	if first == "" {
 		first, laterDone = c.later, 1
 	}
+	// Without a volume of its own there is nothing to begin anew.
 	runs := 1
-	if c.first != "" && b.anyOf(c.first, c.inStep) {
+	if c.stateful && b.anyOf(c.first, c.inStep) {
 		runs = max(1, b.runs(c.first))
 	}
 	for run := range runs {
