@@ -36,18 +36,21 @@ type Input struct {
 // ended it early.
 func Measure(ctx context.Context, in Input) (Result, error) {
 	begin := in.Now()
-	r := Result{
-		Format: Format, Kind: KindBench, Host: in.Name, Started: begin.UTC(), Versions: in.Versions,
-		Box: boxOf(in.Facts),
-		Settings: Settings{
-			Runs: in.Options.Runs, DropCaches: in.Options.DropCaches, Real: in.Options.Restart, Stopped: in.Options.StopRelease,
-		},
+	r := NewResult(KindBench, in.Name, begin, in.Facts)
+	r.Versions = in.Versions
+	r.Settings = Settings{
+		Runs: in.Options.Runs, DropCaches: in.Options.DropCaches, Real: in.Options.Restart, Stopped: in.Options.StopRelease,
 	}
 	err := in.measure(ctx, &r)
 	r.sort()
 	r.Took = round(in.Now().Sub(begin).Seconds())
 	r.Warnings = append(r.Warnings, r.noise()...)
 	return r, err
+}
+
+// NewResult returns the empty result of a box that looks like this.
+func NewResult(k Kind, host string, begin time.Time, f facts.Facts) Result {
+	return Result{Format: Format, Kind: k, Host: host, Started: begin.UTC(), Box: boxOf(f)}
 }
 
 func boxOf(f facts.Facts) Box {

@@ -208,9 +208,9 @@ func restart(ctx context.Context, c *cluster.Cluster, selector string) error {
 // Leftover is a scratch namespace that a run left behind.
 type Leftover struct {
 	// Holder is who made it.
-	Holder string
+	Holder string `json:"holder"`
 	// Stopped is what of the release was stopped, by its namespace.
-	Stopped *Stopped
+	Stopped *Stopped `json:"stopped,omitempty"`
 }
 
 // FindLeftover looks for a scratch namespace; nil means that there is none.
@@ -227,14 +227,7 @@ func FindLeftover(ctx context.Context, c *cluster.Cluster) (*Leftover, error) {
 		return nil, fault.New(fault.ForeignConfig, "rename or remove it, then run the same command again",
 			"the namespace %s is there and was not made for measuring", Namespace)
 	}
-	l := &Leftover{Holder: ns.Annotations[holderAnnotation]}
-	if text := ns.Annotations[stoppedAnnotation]; text != "" {
-		l.Stopped = &Stopped{}
-		if err := json.Unmarshal([]byte(text), l.Stopped); err != nil {
-			return nil, fmt.Errorf("read what was stopped: %w", err)
-		}
-	}
-	return l, nil
+	return leftover(ns.Annotations)
 }
 
 // Clean removes the scratch namespace and its volumes, and starts again what

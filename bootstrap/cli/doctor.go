@@ -78,7 +78,11 @@ func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
 	if err != nil {
 		return err
 	}
-	findings := append(s.check(m), audit...)
+	tidied, err := s.tidyBench(ctx)
+	if err != nil {
+		return err
+	}
+	findings := append(append(s.check(m), audit...), tidied...)
 	data := DoctorData{
 		Host: s.name, Profile: s.spec.Profile.Name, ProfileWhy: s.spec.ProfileWhy,
 		Facts: s.facts, Link: m.Link, Disk: m.Disk, Findings: findings,

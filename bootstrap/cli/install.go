@@ -174,6 +174,7 @@ func allSteps(p step.Plan) []step.ID {
 
 func (s *session) converge(ctx context.Context, p measuredPlan, o installOptions) error {
 	var took []StepTime
+	begin := s.a.env.Now()
 	result, err := s.carryOut(ctx, p, step.Options{Adopt: o.adopt}, func(e step.Event) {
 		if e.Kind == step.StepDone {
 			took = append(took, StepTime{e.Step, e.Title, e.Took.Seconds()})
@@ -187,6 +188,9 @@ func (s *session) converge(ctx context.Context, p measuredPlan, o installOptions
 	if err != nil {
 		s.a.data = data
 		return err
+	}
+	if deploysFirst(p.Plan) {
+		s.recordDeployment(ctx, begin)
 	}
 	s.a.answer(data, func(w io.Writer) { data.write(w, s.a.width()) })
 	return nil

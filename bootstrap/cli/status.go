@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/bench"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
@@ -32,6 +33,8 @@ type StatusData struct {
 	Host  string      `json:"host"`
 	Facts facts.Facts `json:"facts"`
 	K3s   k3s.Status  `json:"k3s"`
+	// Bench is what a run of bench has on the box; it is gone when that ends.
+	Bench *bench.Leftover `json:"bench,omitempty"`
 }
 
 func statusRun(ctx context.Context, a *app, o hostFlags) error {
@@ -45,6 +48,9 @@ func statusRun(ctx context.Context, a *app, o hostFlags) error {
 	d.Facts, err = facts.Gather(ctx, s.client)
 	if err == nil {
 		d.K3s, err = k3s.Look(ctx, host.ReadOnly(s.client))
+	}
+	if err == nil && d.K3s.Node != "" {
+		d.Bench, err = s.benchLeft(ctx)
 	}
 	end(err)
 	if err != nil {

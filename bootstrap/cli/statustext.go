@@ -23,6 +23,9 @@ func (d StatusData) write(w io.Writer, width int, now time.Time) {
 		row("disk", "%s: %s free of %s", fs.Path, report.Bytes(fs.Free), report.Bytes(fs.Size))
 	}
 	describeK3s(row, d.K3s, now)
+	if d.Bench != nil {
+		row("bench", "%s measures boots, or broke off: then `ssg-bootstrap bench --clean --host %s` removes what is left", d.Bench.Holder, d.Host)
+	}
 	_ = t.Write(w, width)
 }
 
