@@ -82,6 +82,7 @@ func TestForeignPackagesStayWhereTheyBelong(t *testing.T) {
 		{"helm.sh/helm/", []string{"bootstrap/release", "chart"}},
 		{"github.com/rabbitmq/", []string{"bootstrap/release"}},
 		{"github.com/rhysd/actionlint", []string{"runner/workflow"}},
+		{"tailscale.com/", []string{"bootstrap/tailnet"}},
 		{"filippo.io/age", []string{"bootstrap/secrets"}},
 		{"github.com/spf13/cobra", []string{"bootstrap/cli"}},
 		{"github.com/spf13/pflag", []string{"bootstrap/cli"}},

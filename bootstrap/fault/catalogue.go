@@ -40,6 +40,11 @@ const (
 	LockMismatch   Code = "lock-mismatch"
 	UnknownVersion Code = "unknown-version"
 
+	// The tailnet.
+	TailnetRefused     Code = "tailnet-refused"
+	TailnetNameTaken   Code = "tailnet-name-taken"
+	TailnetUnreachable Code = "tailnet-unreachable"
+
 	// Images.
 	ImageUnknown    Code = "image-unknown"
 	ImageUnsuitable Code = "image-unsuitable"
@@ -139,6 +144,9 @@ func catalogue() map[Code]Entry {
 		RepositoryPublic:  {Exit: ExitPreflight, Means: "The runner's repository is public: anybody's pull request could run programs on the box.", Next: "make the repository private, or take the risk with --allow-public-repo"},
 		RunnerBusy:        {Exit: ExitFailed, Means: "The runner works on a job and is never replaced meanwhile.", Next: "wait for the job to end, then run the same command again"},
 		RunnerRefused:     {Exit: ExitFailed, Means: "The runner's own program could not be registered or does not stay online.", Next: "read what it said above, then run the same command again"},
+		TailnetRefused:     {Exit: ExitFailed, Means: "The tailnet does not let the box in, or not as it is configured.", Next: "run `sudo tailscale status` on the box, then the same command again"},
+		TailnetNameTaken:   {Exit: ExitFailed, Means: "Another device of the tailnet holds the box's name; it was left alone.", Next: "remove that device in the admin console, or set tailnet.hostname"},
+		TailnetUnreachable: {Exit: ExitFailed, Means: "The tailnet's control server, its relays or its API do not answer.", Next: again},
 
 		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the version in the profile or the configuration, or the mirror's address"},
 

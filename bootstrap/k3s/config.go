@@ -9,39 +9,53 @@ import (
 )
 
 // configuration is what k3s reads at its start.
-type configuration struct{ loaded loaded }
+type configuration struct {
+	loaded loaded
+	names  Names
+}
+
+type configState struct {
+	files managed.State
+	want  []managed.File
+}
 
 func (c configuration) ID() step.ID      { return ConfigID }
 func (c configuration) Title() string    { return "k3s configuration" }
-func (c configuration) Needs() []step.ID { return nil }
+func (c configuration) Needs() []step.ID { return after(c.names) }
 func (c configuration) Lane() step.Lane  { return step.LaneBox }
 
-func (c configuration) Observe(ctx context.Context, r host.Reader) (managed.State, error) {
+// Observe asks for the names in the same round trip in which it looks at the
+// files that they go to.
+func (c configuration) Observe(ctx context.Context, r host.Reader) (configState, error) {
 	files, err := configFiles(c.loaded)
 	if err != nil {
-		return nil, err
+		return configState{}, err
 	}
-	o, err := managed.Observe(ctx, r, managed.Look{Files: files})
-	return o.Files, err
+	s := configState{want: files}
+	o, err := managed.Observe(ctx, r, managed.Look{Files: files, Beside: asked(c.names), Settle: func(beside [][]byte) ([]managed.File, error) {
+		l, err := c.loaded.called(c.names, beside)
+		if err == nil {
+			s.want, err = configFiles(l)
+		}
+		return s.want, err
+	}})
+	s.files = o.Files
+	return s, err
 }
 
-func (c configuration) Diff(s managed.State) ([]step.Change, error) {
-	files, err := configFiles(c.loaded)
-	if err != nil {
-		return nil, err
-	}
-	return managed.Diff(files, s), nil
+func (c configuration) Diff(s configState) ([]step.Change, error) {
+	return managed.Diff(s.want, s.files), nil
 }
 
 func (c configuration) Apply(ctx context.Context, r step.Run, changes []step.Change) error {
-	files, err := configFiles(c.loaded)
+	s, err := c.Observe(ctx, r.Host)
 	if err != nil {
 		return err
 	}
 	if err := forgetDigest(ctx, r.Host); err != nil {
 		return err
 	}
-	return managed.Apply(ctx, r.Host, files, changes)
+	return managed.Apply(ctx, r.Host, s.want, changes)
 }
 
 // unit is the service as systemd sees it, and the scripts beside it.

@@ -16,10 +16,11 @@ import (
 type images struct {
 	release *release
 	blob    blob
+	names   Names
 }
 
-func newImages(r *release) images {
-	return images{r, blob{path: imagesPath, record: imagesRecord, mode: 0o644}}
+func newImages(r *release, n Names) images {
+	return images{r, blob{path: imagesPath, record: imagesRecord, mode: 0o644}, n}
 }
 
 type imagesState struct {
@@ -28,10 +29,18 @@ type imagesState struct {
 	cache bool
 }
 
-func (i images) ID() step.ID      { return ImagesID }
-func (i images) Title() string    { return "k3s system images" }
-func (i images) Needs() []step.ID { return nil }
-func (i images) Lane() step.Lane  { return step.LaneLink }
+func (i images) ID() step.ID     { return ImagesID }
+func (i images) Title() string   { return "k3s system images" }
+func (i images) Lane() step.Lane { return step.LaneLink }
+
+// Needs lets what the server waits for cross the link first: the server's
+// first start takes minutes, which these bytes have to travel in.
+func (i images) Needs() []step.ID {
+	if i.names == nil {
+		return nil
+	}
+	return []step.ID{i.names.Sends()}
+}
 
 func (i images) Observe(ctx context.Context, r host.Reader) (imagesState, error) {
 	want, err := i.release.file(ctx, imagesFile)

@@ -20,6 +20,7 @@ import (
 type server struct {
 	release *release
 	loaded  loaded
+	names   Names
 	node    string
 	needs   []step.ID
 	waits   profiles.Waits
@@ -63,7 +64,7 @@ func (s server) script(journal bool) string {
 // query is the same for the server and for its pods, so that a plan asks it
 // once: making a TLS connection takes the box longer than all the rest.
 func (s server) query(ctx context.Context, r host.Reader, journal bool) (managed.Observed, error) {
-	return managed.Observe(ctx, r, managed.Look{Units: []string{unitName}, Script: s.script(journal)})
+	return managed.Observe(ctx, r, managed.Look{Units: []string{unitName}, Script: s.script(journal), Beside: asked(s.names)})
 }
 
 func (s server) Observe(ctx context.Context, r host.Reader) (serverState, error) {
@@ -75,11 +76,15 @@ func (s server) look(ctx context.Context, r host.Reader, journal bool) (serverSt
 	if err != nil {
 		return serverState{}, err
 	}
-	want, err := s.loaded.digest(a.SHA256)
+	o, err := s.query(ctx, r, journal)
 	if err != nil {
 		return serverState{}, err
 	}
-	o, err := s.query(ctx, r, journal)
+	l, err := s.loaded.called(s.names, o.Beside)
+	if err != nil {
+		return serverState{}, err
+	}
+	want, err := l.digest(a.SHA256)
 	if err != nil {
 		return serverState{}, err
 	}
@@ -179,15 +184,11 @@ func systemctl(ctx context.Context, h host.Host, args ...string) error {
 }
 
 func (s server) writeDigest(ctx context.Context, h host.Host) error {
-	a, err := s.release.file(ctx, binaryFile)
+	o, err := s.look(ctx, h, false)
 	if err != nil {
 		return err
 	}
-	want, err := s.loaded.digest(a.SHA256)
-	if err != nil {
-		return err
-	}
-	return h.Put(ctx, host.File{Path: digestPath, Mode: 0o644, Content: []byte(want + "\n")})
+	return h.Put(ctx, host.File{Path: digestPath, Mode: 0o644, Content: []byte(o.want + "\n")})
 }
 
 const (

@@ -34,11 +34,25 @@ type Store interface {
 	Fetch(ctx context.Context, a artifact.Artifact, p host.Progress) (localPath string, err error)
 }
 
+// Names tell under which further names the box is reached. They are known only
+// once a step has been applied that is not k3s's.
+type Names interface {
+	// After is that step, Sends the one on the link that it waits for.
+	After() step.ID
+	Sends() step.ID
+	// Query asks for what Read reads. Read returns step.ErrDeferred while the
+	// names cannot be known.
+	Query() host.Command
+	Read(answer []byte) ([]string, error)
+}
+
 // Input is what the steps are made from.
 type Input struct {
 	Spec  spec.Spec
 	Facts facts.Facts
 	Store Store
+	// Names is nil where all names are in the Spec.
+	Names Names
 }
 
 // Steps returns k3s's steps in the order in which they matter. The server
@@ -50,13 +64,13 @@ func Steps(in Input) []step.Step {
 	l := newLoaded(in.Spec)
 	base := system.IDs(system.Input{Spec: in.Spec, Facts: in.Facts})
 	server := server{
-		release: r, loaded: l, node: in.Spec.NodeName, waits: p.Waits,
+		release: r, loaded: l, names: in.Names, node: in.Spec.NodeName, waits: p.Waits,
 		needs: append(base, BinaryID, ConfigID, UnitID),
 	}
 	return []step.Step{
 		step.Of(newBinary(r)),
-		step.Of(newImages(r)),
-		step.Of(configuration{l}),
+		step.Of(newImages(r, in.Names)),
+		step.Of(configuration{l, in.Names}),
 		step.Of(unit{}),
 		step.Of(server),
 		step.Of(systemPods{server: server, disabled: p.K3s.Disable, waits: p.Waits}),

@@ -58,6 +58,12 @@ type Look struct {
 	// Script is a fragment of shell that changes nothing and asks for the rest.
 	// It runs as root and prints what it has to say even where it fails.
 	Script string
+	// Beside are further queries of the same round trip, which others may ask
+	// as well.
+	Beside []host.Command
+	// Settle, if not nil, makes the files out of what was asked beside, where
+	// their contents follow from it. The paths are those of Files.
+	Settle func(beside [][]byte) ([]File, error)
 }
 
 // Observed is the answer to a Look.
@@ -66,6 +72,8 @@ type Observed struct {
 	Units Units
 	// Out is what the script printed.
 	Out []byte
+	// Beside is what the further queries printed.
+	Beside [][]byte
 }
 
 // filesScript looks at the files of all steps in two processes; absent ones
@@ -79,25 +87,37 @@ sha256sum -- "$@" 2>/dev/null
 // Observe looks at everything in one round trip. What differs from what should
 // be is read in a second one, to be shown.
 func Observe(ctx context.Context, r host.Reader, l Look) (Observed, error) {
-	answers, err := r.QueryMany(ctx, []host.Command{
+	answers, err := r.QueryMany(ctx, append([]host.Command{
 		filesQuery(l.Files),
 		UnitsQuery(l.Units...),
 		{Argv: []string{"sh", "-c", l.Script + "\n:\n", "sh"}, Root: true},
-	})
+	}, l.Beside...))
 	if err != nil {
 		return Observed{}, err
 	}
-	if err := errors.Join(answers[0].Err, answers[1].Err, answers[2].Err); err != nil {
+	var beside [][]byte
+	for i, a := range answers {
+		err = errors.Join(err, a.Err)
+		if i > 2 {
+			beside = append(beside, a.Out)
+		}
+	}
+	if err != nil {
 		return Observed{}, err
 	}
 	files, err := parse(string(answers[0].Out))
 	if err != nil {
 		return Observed{}, err
 	}
+	if l.Settle != nil {
+		if l.Files, err = l.Settle(beside); err != nil {
+			return Observed{}, err
+		}
+	}
 	if err := readDifferent(ctx, r, l.Files, files); err != nil {
 		return Observed{}, err
 	}
-	return Observed{Files: files, Units: ParseUnits(answers[1].Out), Out: answers[2].Out}, nil
+	return Observed{Files: files, Units: ParseUnits(answers[1].Out), Out: answers[2].Out, Beside: beside}, nil
 }
 
 func filesQuery(files []File) host.Command {
