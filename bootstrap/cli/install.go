@@ -59,7 +59,13 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 		if err := s.preflight(ctx, p); err != nil {
 			return err
 		}
+		if err := s.askForTailnet(ctx, p); err != nil {
+			return err
+		}
 		if err := s.fetchImages(ctx, p); err != nil {
+			return err
+		}
+		if err := s.askForTailnet(ctx, p); err != nil {
 			return err
 		}
 		if err := s.consent(ctx, p, o); err != nil {

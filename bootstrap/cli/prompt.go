@@ -129,6 +129,8 @@ func secretVariable(what string) string {
 		return "set SSG_SUDO_PASSWORD, or run it in a terminal"
 	case strings.Contains(strings.ToLower(what), "passphrase"):
 		return "load the key into an SSH agent (`ssh-add`), or run it in a terminal"
+	case strings.Contains(what, "tailnet"):
+		return tailnetRemedy
 	}
 	if strings.Contains(what, "GitHub") {
 		return "set GITHUB_TOKEN, or run it in a terminal"

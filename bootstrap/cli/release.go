@@ -16,6 +16,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/tailnet"
 	"github.com/omkar619-dev/ssg-bootstrap/chart"
 	"github.com/omkar619-dev/ssg-bootstrap/profiles"
 )
@@ -26,10 +27,12 @@ const (
 	releaseTypical = 3 * time.Minute
 )
 
-// application is what the application's steps are made from.
+// application is what the application's steps are made from, and what lets the
+// box into the tailnet.
 type application struct {
 	images  *images.Set
 	release release.Input
+	tailnet tailnet.Credentials
 }
 
 // application finds out what is to be deployed on the box.
@@ -50,7 +53,7 @@ func (s *session) application(ctx context.Context) (application, error) {
 		return application{}, err
 	}
 	s.images, err = s.imageSet(refs, "")
-	return application{s.images, in}, err
+	return application{images: s.images, release: in}, err
 }
 
 // deployedTag asks which image of the application the box runs, where nobody

@@ -29,6 +29,8 @@ type session struct {
 	past   *history
 	// images are the application's; nil where it is not deployed.
 	images *images.Set
+	// tailnet is what lets the box join.
+	tailnet *tailnetCredentials
 }
 
 // check finds mistakes in the flags before the box is asked for anything.
@@ -51,7 +53,7 @@ func (a *app) open(ctx context.Context, f hostFlags) (*session, error) {
 		return nil, err
 	}
 	a.host = name
-	s := &session{a: a, name: name, cfg: cfg, past: loadHistory(a.stateDir(), name)}
+	s := &session{a: a, name: name, cfg: cfg, past: loadHistory(a.stateDir(), name), tailnet: &tailnetCredentials{a: a}}
 	target, err := a.target(ctx, cfg, name, f.hostKey)
 	if err != nil {
 		return nil, err
@@ -140,6 +142,7 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 	if err != nil {
 		return err
 	}
+	app.tailnet = s.tailnet.get
 	s.steps, err = selected(Steps(s.spec, s.facts, store, app, jobs), f)
 	return err
 }

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"slices"
-
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images"
@@ -11,19 +9,25 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/system"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/tailnet"
 	"github.com/omkar619-dev/ssg-bootstrap/profiles"
 	"github.com/omkar619-dev/ssg-bootstrap/runner"
 )
 
 // Steps lists everything that should be true of a box, in the order in which
 // it matters: first the system, because k3s starts slowly without swap and
-// with a wrong clock makes certificates that are not yet valid; then k3s; then
-// the application, and at the end what brings the next version of it.
-func Steps(s spec.Spec, f facts.Facts, store k3s.Store, app application, jobs *runner.Input) []step.Step {
-	out := slices.Concat(
-		system.Steps(system.Input{Spec: s, Facts: f}),
-		k3s.Steps(k3s.Input{Spec: s, Facts: f, Store: store}),
-	)
+// with a wrong clock makes certificates that are not yet valid; then the
+// tailnet, whose name and addresses k3s's certificate is to hold from its first
+// start on; then k3s; then the application, and at the end what brings the next
+// version of it.
+func Steps(s spec.Spec, f facts.Facts, store tailnet.Store, app application, jobs *runner.Input) []step.Step {
+	k := k3s.Input{Spec: s, Facts: f, Store: store}
+	out := system.Steps(system.Input{Spec: s, Facts: f})
+	if s.Tailnet != nil {
+		k.Names = tailnet.NewNames()
+		out = append(out, tailnet.Steps(tailnet.Input{Spec: s, Facts: f, Store: store, Credentials: app.tailnet})...)
+	}
+	out = append(out, k3s.Steps(k)...)
 	last := k3s.PodsID
 	if s.Release.On() {
 		// The system's images come first on the link, for nothing runs without
@@ -66,7 +70,7 @@ func stepNames() []string {
 		return nil
 	}
 	var out []string
-	for _, s := range Steps(spec.Spec{Profile: p}, facts.Facts{}, nil, application{}, &runner.Input{}) {
+	for _, s := range Steps(spec.Spec{Profile: p, Tailnet: &spec.Tailnet{}}, facts.Facts{}, nil, application{}, &runner.Input{}) {
 		out = append(out, string(s.ID()))
 	}
 	return out
