@@ -86,7 +86,7 @@ func Serve(ctx context.Context, config Config) error {
 		return err
 	}
 	defer leave()
-	leaveTailnet, err := serveTailnet(ctx, config.Tailnet)
+	leaveTailnet, err := ServeTailnet(ctx, config.Tailnet)
 	if err != nil {
 		return err
 	}

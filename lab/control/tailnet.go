@@ -40,9 +40,9 @@ const (
 	tailnetEnd   = 10 * time.Second // for it to end in order
 )
 
-// serveTailnet starts the tailnet and returns once it answers. One that ends
+// ServeTailnet starts the tailnet and returns once it answers. One that ends
 // before the context does is started again: it has kept what it knew.
-func serveTailnet(ctx context.Context, config Tailnet) (func(), error) {
+func ServeTailnet(ctx context.Context, config Tailnet) (func(), error) {
 	if config.Program == "" {
 		return func() {}, nil
 	}

@@ -161,7 +161,7 @@ func (b *box) configure(t *testing.T, c *client, mirrorURL, profile string) {
 		fmt.Fprintf(&y, "    profile: %s\n", profile)
 	}
 	fmt.Fprintf(&y, "release:\n  enabled: %t\n", !b.bare)
-	fmt.Fprintf(&y, "mirrors:\n  k3s: %[1]s\n  helm: %[1]s/helm\n  registries: {docker.io: %[2]q, ghcr.io: %[2]q}\n%[3]s", mirrorURL, b.registry, b.sections)
+	fmt.Fprintf(&y, "mirrors:\n  k3s: %[1]s\n  helm: %[1]s/helm\n  tailscale: %[1]s/tailscale\n  registries: {docker.io: %[2]q, ghcr.io: %[2]q}\n%[3]s", mirrorURL, b.registry, b.sections)
 	writeFile(t, c.config, y.String())
 }
 

@@ -1,15 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
-	"net/url"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -163,7 +158,7 @@ func newTailnetDial(l *lab) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			conn, err := dialTailnet(command.Context(), info.Proxy, args[0])
+			conn, err := control.DialTailnet(command.Context(), info.Proxy, args[0])
 			if err != nil {
 				return err
 			}
@@ -178,44 +173,6 @@ func newTailnetDial(l *lab) *cobra.Command {
 			return err
 		},
 	}
-}
-
-// proxied is a connection whose first bytes were read with the proxy's answer.
-type proxied struct {
-	*net.TCPConn
-	rest *bufio.Reader
-}
-
-func (p proxied) Read(to []byte) (int, error) { return p.rest.Read(to) }
-
-// dialTailnet connects to a name or address in the tailnet.
-func dialTailnet(ctx context.Context, proxy, address string) (net.Conn, error) {
-	if proxy == "" {
-		return nil, errors.New("the workstation has not joined the tailnet: see tailnet.log beside the box's other files")
-	}
-	at, err := url.Parse(proxy)
-	if err != nil {
-		return nil, fmt.Errorf("reach %s: %w", address, err)
-	}
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", at.Host)
-	if err != nil {
-		return nil, fmt.Errorf("reach %s: %w", address, err)
-	}
-	request := &http.Request{Method: http.MethodConnect, URL: &url.URL{Opaque: address}, Host: address, Header: http.Header{}}
-	rest := bufio.NewReader(conn)
-	err = request.Write(conn)
-	if err == nil {
-		var answer *http.Response
-		if answer, err = http.ReadResponse(rest, request); err == nil && answer.StatusCode != http.StatusOK {
-			said, _ := io.ReadAll(io.LimitReader(answer.Body, 1000))
-			err = fmt.Errorf("%s: %s", answer.Status, strings.TrimSpace(string(said)))
-		}
-	}
-	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("reach %s: %w", address, err)
-	}
-	return proxied{conn.(*net.TCPConn), rest}, nil
 }
 
 // tailnetMirror is the line of the installer's configuration that leads to
