@@ -19,8 +19,9 @@ import (
 type installOptions struct {
 	hostFlags
 	specFlags
-	yes   bool
-	adopt bool
+	yes     bool
+	adopt   bool
+	restore string
 }
 
 func newCmdInstall(a *app) *cobra.Command {
@@ -31,7 +32,8 @@ func newCmdInstall(a *app) *cobra.Command {
 		Long: `Bring the box to a Ready cluster on which the application serves, from wherever
 it is now: a fresh Debian, a run that broke off, or a box that has drifted. Only
 what differs is changed; a second run changes nothing. When it fails, nothing is
-undone but a release that does not come up: run the same line again.`,
+undone but a release that does not come up: run the same line again. A box that
+lost everything is offered its newest backup.`,
 		Example: "  ssg-bootstrap install --host oldpc\n  ssg-bootstrap install --host root@192.168.1.20 --profile core2duo-4gb\n  ssg-bootstrap install --host oldpc --host-key SHA256:…",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return installRun(cmd.Context(), a, o) },
@@ -39,6 +41,8 @@ undone but a release that does not come up: run the same line again.`,
 	o.hostFlags.add(a, cmd)
 	o.specFlags.add(cmd)
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask before restarting a k3s that serves")
+	cmd.Flags().StringVar(&o.restore, "restore", "", "bring the backup with this `ID` back onto an empty box; latest for the newest, none for no backup")
+	_ = cmd.RegisterFlagCompletionFunc("restore", cobra.FixedCompletions([]string{"latest", noRestore}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().BoolVar(&o.adopt, "adopt", false, "change what somebody else configured; see it first with plan --diff")
 	return cmd
 }
@@ -52,7 +56,13 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 		return err
 	}
 	defer s.close()
-	if err := s.look(ctx, o.specFlags); err != nil {
+	if err := s.examine(ctx, o.specFlags); err != nil {
+		return err
+	}
+	if err := s.recoverable(ctx, o.restore); err != nil {
+		return err
+	}
+	if err := s.assemble(ctx, o.specFlags); err != nil {
 		return err
 	}
 	return s.change(ctx, func(p measuredPlan) error {

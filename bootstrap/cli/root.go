@@ -52,6 +52,8 @@ func newRoot(a *app) *cobra.Command {
 		newCmdInstall(a),
 		newCmdDeploy(a),
 		newCmdRotate(a),
+		newCmdBackup(a),
+		newCmdRestore(a),
 		newCmdStatus(a),
 		newCmdBench(a),
 		newCmdImages(a),

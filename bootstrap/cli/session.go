@@ -10,6 +10,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
@@ -27,6 +28,8 @@ type session struct {
 	spec   spec.Spec
 	steps  []step.Step
 	past   *history
+	// restoring is the backup that the box gets back; nil for none.
+	restoring *recovery.Plan
 	// images are the application's; nil where it is not deployed.
 	images *images.Set
 	// tailnet is what lets the box join.
@@ -119,6 +122,11 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 	if err := s.examine(ctx, f); err != nil {
 		return err
 	}
+	return s.assemble(ctx, f)
+}
+
+// assemble lists the steps for a box that was examined.
+func (s *session) assemble(ctx context.Context, f specFlags) error {
 	store, err := artifact.Open(artifact.Options{
 		CacheDir:        s.a.cacheDir(),
 		LockPath:        s.a.lockPath(s.cfg),
@@ -143,7 +151,7 @@ func (s *session) look(ctx context.Context, f specFlags) error {
 		return err
 	}
 	app.tailnet = s.tailnet.get
-	s.steps, err = selected(Steps(s.spec, s.facts, store, app, jobs), f)
+	s.steps, err = selected(withRestore(Steps(s.spec, s.facts, store, app, jobs), s.restoring), f)
 	return err
 }
 

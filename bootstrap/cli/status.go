@@ -35,6 +35,8 @@ type StatusData struct {
 	K3s   k3s.Status  `json:"k3s"`
 	// Bench is what a run of bench has on the box; it is gone when that ends.
 	Bench *bench.Leftover `json:"bench,omitempty"`
+	// Backup says how old the newest one on this computer is.
+	Backup string `json:"backup"`
 }
 
 func statusRun(ctx context.Context, a *app, o hostFlags) error {
@@ -56,6 +58,11 @@ func statusRun(ctx context.Context, a *app, o hostFlags) error {
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", s.name, err)
 	}
+	v, err := a.vault(s.name, s.cfg.Backup, false)
+	if err != nil {
+		return err
+	}
+	d.Backup = backupAge(v, a.env.Now(), s.cfg.Backup.Old()).said
 	a.answer(d, func(w io.Writer) { d.write(w, a.width(), a.env.Now()) })
 	return d.verdict()
 }

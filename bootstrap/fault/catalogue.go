@@ -71,6 +71,14 @@ const (
 	BenchInterrupted Code = "bench-interrupted"
 	BenchIncomplete  Code = "bench-incomplete"
 	BenchRegressed   Code = "bench-regressed"
+
+	// Backups.
+	BackupFailed     Code = "backup-failed"
+	BackupBusy       Code = "backup-busy"
+	BackupNone       Code = "backup-none"
+	BackupUnreadable Code = "backup-unreadable"
+	RestoreRefused   Code = "restore-refused"
+	RestoreFailed    Code = "restore-failed"
 )
 
 // Entry documents one code.
@@ -148,7 +156,13 @@ func catalogue() map[Code]Entry {
 		TailnetNameTaken:   {Exit: ExitFailed, Means: "Another device of the tailnet holds the box's name; it was left alone.", Next: "remove that device in the admin console, or set tailnet.hostname"},
 		TailnetUnreachable: {Exit: ExitFailed, Means: "The tailnet's control server, its relays or its API do not answer.", Next: again},
 
-		UnknownVersion: {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the version in the profile or the configuration, or the mirror's address"},
+		UnknownVersion:   {Exit: ExitUsage, Means: "The release does not exist at the mirror.", Next: "check the version in the profile or the configuration, or the mirror's address"},
+		BackupFailed:     {Exit: ExitFailed, Means: "The backup was not finished and does not count; earlier ones are as they were.", Next: "run the same command again; what has arrived is not sent again"},
+		BackupBusy:       {Exit: ExitFailed, Means: "Another run writes or reads this host's backups.", Next: "wait for the named run, or stop it; its lock dies with it"},
+		BackupNone:       {Exit: ExitUsage, Means: "There is no such backup on this computer.", Next: "make one with `ssg-bootstrap backup --host HOST`"},
+		BackupUnreadable: {Exit: ExitFailed, Means: "A backup is damaged, incomplete or made for another age identity; it was left as it is.", Next: "see which others there are with `ssg-bootstrap backup list --host HOST`"},
+		RestoreRefused:   {Exit: ExitPreflight, Means: "The backup cannot be restored onto this box; nothing was changed.", Next: "follow what the message says, or take another backup"},
+		RestoreFailed:    {Exit: ExitFailed, Means: "The restore was not finished. The application stays stopped, so that nothing is written that would be lost.", Next: "run the same command again; it begins this part anew"},
 
 		BenchInterrupted: {Exit: ExitFailed, Means: "The box restarted while it was measured; the figures so far are printed.", Next: "run the same command again; it removes what was left behind first"},
 		BenchIncomplete:  {Exit: ExitFailed, Means: "Some rows could not be measured; each says why, the others are printed and kept.", Next: "mend what the empty rows name, then run the same command again"},

@@ -51,7 +51,7 @@ type Store struct {
 // NewStore returns the store of one host or context; the identity in stateDir
 // is shared by all of them.
 func NewStore(stateDir, name string) *Store {
-	return &Store{dir: filepath.Join(stateDir, name), identity: filepath.Join(stateDir, "identity.age")}
+	return &Store{dir: filepath.Join(stateDir, name), identity: IdentityPath(stateDir)}
 }
 
 const bookName = "secrets.age"

@@ -42,6 +42,7 @@ func check(c Config, doc *strict.Document) {
 	}
 	k.release(at("release"), c.Release)
 	k.tailnet(at("tailnet"), c.Tailnet)
+	k.backup(c.Backup)
 	k.mirror(at("mirrors", "k3s"), c.Mirrors.K3s)
 	k.mirror(at("mirrors", "tailscale"), c.Mirrors.Tailscale)
 	k.runner(at("runner"), c.Runner)

@@ -12,6 +12,7 @@ type Config struct {
 	Release  Release         `yaml:"release,omitempty" json:"release,omitzero" jsonschema_description:"How the application is deployed, where a host does not say."`
 	Tailnet  *Tailnet        `yaml:"tailnet,omitempty" json:"tailnet,omitempty" jsonschema_description:"How the boxes join a tailnet, where a host does not say; {} is enough."`
 	Runner   *Runner         `yaml:"runner,omitempty" json:"runner,omitempty" jsonschema_description:"The GitHub Actions runner on the boxes, where a host does not say; it needs a repository."`
+	Backup   Backup          `yaml:"backup,omitempty" json:"backup,omitzero" jsonschema_description:"Where backups go, who can read them and how many are kept."`
 	Mirrors  Mirrors         `yaml:"mirrors,omitempty" json:"mirrors,omitzero" jsonschema_description:"Where releases and images are fetched from."`
 
 	// Path is the file that was read; relative paths were resolved from its

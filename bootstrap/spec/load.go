@@ -76,5 +76,6 @@ func (c Config) located(folder, home string) Config {
 	}
 	c.Defaults.Profile = profile(c.Defaults.Profile)
 	c.Release = c.Release.located(locate)
+	c.Backup = c.Backup.located(locate)
 	return c
 }

@@ -61,6 +61,7 @@ func Template(a Answers) []byte {
 	fmt.Fprintf(&b, "\ndefaults:\n  # The host when --host is not given.\n  host: %s\n", quoted(a.Name))
 	b.WriteString("\n# Joins the box to your tailnet; the key comes from TS_AUTHKEY or a question.\n# tailnet:\n#   tags: [tag:homelab]\n")
 	b.WriteString("\n# Makes the box a GitHub Actions runner; the token comes from GITHUB_TOKEN.\n# runner:\n#   repository: me/studentsystemgo\n")
+	b.WriteString("\n# backup:\n#   folder: /mnt/usb/oldpc      # default: ~/.local/state/ssg-bootstrap/backups\n#   recipients: [age1…]         # who else can read them; see docs/recovery.md\n")
 	if a.K3sMirror == "" {
 		b.WriteString("\n# mirrors:\n#   k3s: https://mirror.example.org/github\n")
 	} else {

@@ -1,0 +1,160 @@
+package recovery
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
+)
+
+// local is a box in a folder of this computer: the scripts run as they do on a
+// box, with the real perl, diff, tar and databases. A k3s on its path stands
+// in for kubectl and runs what would run in a pod.
+type local struct {
+	t    testing.TB
+	dir  string
+	path string
+	// in and out count what would cross the link.
+	in, out int64
+	// cut ends the connection once so many commands were run; 0 never does.
+	cut, ran int
+}
+
+var errCut = errors.New("the link is cut")
+
+func (l *local) run(ctx context.Context, c host.Command) ([]byte, error) {
+	l.ran++
+	if l.cut > 0 && l.ran >= l.cut {
+		return nil, errCut
+	}
+	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
+	cmd.Env = append(os.Environ(), "PATH="+l.path+":"+os.Getenv("PATH"))
+	cmd.Stdin = bytes.NewReader(c.Stdin)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	l.in, l.out = l.in+int64(stdout.Len()), l.out+int64(len(c.Stdin))
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return stdout.Bytes(), &host.CommandError{Command: c.String(), Exit: exit.ExitCode(), Stderr: stderr.String()}
+	}
+	return stdout.Bytes(), err
+}
+
+func (l *local) Query(ctx context.Context, c host.Command) ([]byte, error) { return l.run(ctx, c) }
+func (l *local) Run(ctx context.Context, c host.Command) ([]byte, error)   { return l.run(ctx, c) }
+
+func (l *local) QueryMany(ctx context.Context, cs []host.Command) ([]host.Answer, error) {
+	out := make([]host.Answer, len(cs))
+	for i, c := range cs {
+		out[i].Out, out[i].Err = l.run(ctx, c)
+	}
+	return out, nil
+}
+
+func (l *local) Put(_ context.Context, f host.File) error {
+	if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(f.Path, f.Content, f.Mode)
+}
+
+func (l *local) Send(context.Context, host.Blob, host.Progress) (host.Sent, error) {
+	return host.Sent{}, errors.New("not used")
+}
+
+func (l *local) Job(ctx context.Context, j host.Job, seen func(string)) error {
+	cmd := exec.CommandContext(ctx, j.Argv[0], j.Argv[1:]...)
+	cmd.Env = append(os.Environ(), "PATH="+l.path+":"+os.Getenv("PATH"))
+	out, err := cmd.CombinedOutput()
+	for line := range strings.Lines(string(out)) {
+		seen(strings.TrimSpace(line))
+	}
+	if err != nil {
+		return &host.CommandError{Command: j.Name, Exit: cmd.ProcessState.ExitCode(), Stderr: string(out)}
+	}
+	return nil
+}
+
+func (l *local) Dial(context.Context, string, string) (net.Conn, error) {
+	return nil, errors.New("not used")
+}
+
+// fakeK3s answers what the scripts ask kubectl and runs programs of pods here.
+const fakeK3s = `#!/bin/sh
+shift # kubectl
+if [ "$1" = -n ]; then shift 2; fi
+verb=$1; shift
+case $verb in
+get)
+	case "$*" in
+	*deployments*component=app*) [ ! -e "$STATE/scale" ] || echo "app $(cat "$STATE/scale") $(cat "$STATE/noted" 2>/dev/null)" ;;
+	*"-o name"*) ;;
+	*component=mysql-primary*claimName*) echo data-mysql-primary-0 ;;
+	*component=mysql-primary*) echo "mysql-primary-0 True True" ;;
+	esac ;;
+annotate) case $3 in *-) rm -f "$STATE/noted" ;; *=*) echo "${3#*=}" >"$STATE/noted" ;; esac ;;
+scale) echo "${3#--replicas=}" >"$STATE/scale"; echo "scale ${3#--replicas=}" >>"$STATE/log" ;;
+exec)
+	while [ "$1" != -- ]; do shift; done; shift
+	[ "$1 $2" = "sh -c" ] || exit 9
+	script=$(printf '%s' "$3" | sed "s|/run/mysqld/mysqld.sock|$SOCKET|g")
+	exec sh -c "$script" ;;
+esac
+`
+
+func newLocal(t testing.TB) *local {
+	t.Helper()
+	l := &local{t: t, dir: t.TempDir(), path: t.TempDir()}
+	writeFile(t, filepath.Join(l.path, "k3s"), fakeK3s, 0o755)
+	return l
+}
+
+func (l *local) box() Box {
+	return Box{Host: l, Folder: filepath.Join(l.dir, "backup"), Root: filepath.Join(l.dir, "root"), Namespace: "studentsystemgo", Release: "ssg"}
+}
+
+func writeFile(t testing.TB, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func newVault(t testing.TB) *vault.Vault {
+	t.Helper()
+	keys, err := secrets.WriteKeyring(t.TempDir(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := vault.Open(vault.Options{Dir: filepath.Join(t.TempDir(), "oldpc"), Keys: keys, Holder: "a test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock, err := v.Lock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(unlock)
+	return v
+}
+
+func taker(l *local, v *vault.Vault, parts ...string) Taker {
+	return Taker{
+		Box: l.box(), Vault: v, Parts: parts, Host: "oldpc", Now: time.Now,
+		Note: func(text string) { l.t.Log(text) },
+	}
+}

@@ -1,0 +1,123 @@
+# Managed by ssg-bootstrap. Puts data back into the services of a release.
+#
+# $1 what  $2 folder  $3 namespace  $4 release  $5 root ("" on a box)
+set -eu
+umask 077
+LC_ALL=C; export LC_ALL
+PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin; export PATH
+what=$1 folder=$2 namespace=$3 release=$4 root=$5
+
+die() { echo "$*" >&2; exit 1; }
+kubectl() { k3s kubectl -n "$namespace" "$@"; }
+labels() { echo "app.kubernetes.io/instance=$release,app.kubernetes.io/component=$1"; }
+
+writers() {
+	for component in app worker; do
+		kubectl get deployments -l "$(labels $component)" -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.replicas} {.metadata.annotations.ssg-bootstrap/replicas}{"\n"}{end}'
+	done
+}
+
+# pause stops whoever writes, and notes on the objects how many there were: a
+# restore that is cut off is gone on with by another run.
+pause() {
+	writers | while read -r name replicas noted; do
+		[ -n "$noted" ] || kubectl annotate deployment "$name" "ssg-bootstrap/replicas=$replicas" >/dev/null
+		[ "$replicas" = 0 ] || kubectl scale deployment "$name" --replicas=0 >/dev/null
+	done
+	for component in app worker; do
+		n=0
+		while [ -n "$(kubectl get pods -l "$(labels $component)" -o name)" ]; do
+			n=$((n + 1))
+			[ "$n" -lt 300 ] || die "the pods of $component do not end"
+			[ $((n % 10)) -ne 1 ] || echo "waiting for the pods of $component to end"
+			sleep 1
+		done
+	done
+}
+
+resume() {
+	writers | while read -r name replicas noted; do
+		[ -n "$noted" ] || continue
+		kubectl scale deployment "$name" --replicas="$noted" >/dev/null
+		kubectl annotate deployment "$name" ssg-bootstrap/replicas- >/dev/null
+	done
+}
+
+# serving waits for a pod of a component and prints its name. It waits as long
+# as something happens: a database's first start takes an old disk minutes.
+serving() {
+	quiet=0 last=
+	while :; do
+		seen=$(kubectl get pods -l "$(labels "$1")" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.conditions[?(@.type=="Ready")].status} {.status.containerStatuses[*].restartCount} {.status.initContainerStatuses[*].state}{"\n"}{end}' 2>&1) || true
+		pod=$(echo "$seen" | awk '$3 == "True" { print $1; exit }')
+		if [ -n "$pod" ]; then echo "$pod"; return; fi
+		if [ "$seen" != "$last" ]; then last=$seen quiet=0; echo "waiting for $1: $seen" >&2; fi
+		quiet=$((quiet + 1))
+		[ "$quiet" -lt 450 ] || die "$1 does not start: $last"
+		sleep 2
+	done
+}
+
+mysql() {
+	pod=$(serving mysql-primary)
+	# The database that is being put back must not be half there when it is
+	# read: nobody writes, and the dump begins each table anew.
+	rm -f "$folder/in/failed"
+	{ perl "$folder/pieces.pl" join "$folder/in/pieces" "$folder/base/pieces" <"$folder/in/mysql.order" || echo "$?" >"$folder/in/failed"; } |
+		kubectl exec -i "$pod" -c mariadb -- sh -c 'exec mariadb --no-defaults --socket=/run/mysqld/mysqld.sock --user="$(id -un)" --batch --max-allowed-packet=1G'
+	[ ! -e "$folder/in/failed" ] || die "mysql: the pieces could not be put together"
+	echo "mysql is back"
+}
+
+# files unpacks an archive. Folders that are there keep their owner and mode.
+files() {
+	rm -f "$folder/in/failed"
+	{ perl "$folder/pieces.pl" join "$folder/in/pieces" "$folder/base/pieces" <"$folder/in/$1.order" || echo "$?" >"$folder/in/failed"; } |
+		(umask 022; tar -C "$root/" --numeric-owner --xattrs --no-overwrite-dir -xpf -)
+	[ ! -e "$folder/in/failed" ] || die "$1: the pieces could not be put together"
+	sync
+	echo "$1 is back"
+}
+
+# shut keeps the box's ports 80 and 443 to itself and its pods until the data
+# are back, also over a reboot: it is loaded whenever k3s starts.
+door=/etc/ssg-bootstrap/restore.nft
+dropin=/etc/systemd/system/k3s.service.d/ssg-bootstrap-restore.conf
+shut() {
+	mkdir -p "$root/etc/ssg-bootstrap" "$root/etc/systemd/system/k3s.service.d"
+	cat >"$root$door" <<-'END'
+	# Managed by ssg-bootstrap
+	table inet ssg_bootstrap_restore
+	delete table inet ssg_bootstrap_restore
+	table inet ssg_bootstrap_restore {
+		chain incoming {
+			type filter hook prerouting priority raw; policy accept;
+			iifname { "lo", "cni0", "flannel.1" } accept
+			iifname "veth*" accept
+			tcp dport { 80, 443 } drop
+		}
+	}
+	END
+	printf '# Managed by ssg-bootstrap\n[Service]\nExecStartPre=/usr/sbin/nft -f %s\n' "$door" >"$root$dropin"
+	chmod 644 "$root$door" "$root$dropin"
+	sync
+	systemctl daemon-reload
+	nft -f "$root$door"
+}
+
+open() {
+	rm -f "$root$dropin" "$root$door"
+	rmdir "$root/etc/systemd/system/k3s.service.d" 2>/dev/null || true
+	systemctl daemon-reload
+	nft delete table inet ssg_bootstrap_restore 2>/dev/null || true
+}
+
+case $what in
+files-*) files "${what#files-}" ;;
+shut) shut ;;
+open) open ;;
+pause) pause ;;
+resume) resume ;;
+mysql) pause; mysql ;;
+*) die "no such part: $what" ;;
+esac

@@ -1,0 +1,221 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	_ "embed"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
+)
+
+//go:embed onbox/restore.sh
+var restoreScript []byte
+
+// restoreStall is how long the services may be silent: a large table's index
+// is made without a word.
+const restoreStall = time.Hour
+
+// Restorer brings a backup back.
+type Restorer struct {
+	Box      Box
+	Vault    *vault.Vault
+	Note     func(text string)
+	Progress func(done, total int64)
+}
+
+// Restored is what a restore did.
+type Restored struct {
+	// Bytes crossed the link, of Total that the part holds.
+	Bytes, Total int64
+	Tables       []Table
+	Queues       []Queue
+	// Beside are tables that are on the box and not in the backup; they were
+	// left alone.
+	Beside []string
+}
+
+// Check reads a backup back before anything on the box is changed for it.
+func (r Restorer) Check(ctx context.Context, e vault.Entry) (vault.Manifest, About, error) {
+	m, err := r.Vault.Verify(ctx, e, r.Progress)
+	if err != nil {
+		return m, About{}, err
+	}
+	a, err := ReadAbout(m)
+	return m, a, err
+}
+
+// send brings the pieces of a part onto the box that are not there.
+func (r Restorer) send(ctx context.Context, e vault.Entry, p vault.Part) (vault.Index, int64, error) {
+	x, err := r.Vault.Index(e, p)
+	if err != nil {
+		return nil, 0, err
+	}
+	missing, err := r.Box.missing(ctx, x)
+	if err != nil {
+		return nil, 0, err
+	}
+	var sent, done int64
+	var batch [][]byte
+	size := 0
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		n, err := r.Box.bring(ctx, batch)
+		batch, size, sent = nil, 0, sent+n
+		return err
+	}
+	for _, piece := range x {
+		if missing[piece.Sum] {
+			delete(missing, piece.Sum)
+			data, err := r.Vault.Get(e, piece.Sum)
+			if err != nil {
+				return nil, sent, err
+			}
+			batch, size = append(batch, data), size+len(data)
+			if size >= perTrip {
+				if err := flush(); err != nil {
+					return nil, sent, fmt.Errorf("send pieces of %s: %w", p.Name, err)
+				}
+			}
+		}
+		if done += piece.Size; r.Progress != nil {
+			r.Progress(done, p.Bytes)
+		}
+	}
+	if err := flush(); err != nil {
+		return nil, sent, fmt.Errorf("send pieces of %s: %w", p.Name, err)
+	}
+	return x, sent, r.Box.order(ctx, p.Name, x)
+}
+
+func (r Restorer) job(ctx context.Context, what string) error {
+	if err := r.Box.Host.Put(ctx, host.File{Path: r.Box.at("restore.sh"), Mode: 0o600, Content: restoreScript}); err != nil {
+		return fmt.Errorf("bring the tools for restoring: %w", err)
+	}
+	return r.Box.Host.Job(ctx, host.Job{
+		Name:  "restore",
+		Argv:  []string{"sh", r.Box.at("restore.sh"), what, r.Box.folder(), r.Box.Namespace, r.Box.Release, r.Box.Root},
+		Stall: restoreStall,
+	}, r.Note)
+}
+
+// MySQL makes the databases of a backup what they were. Whoever writes is
+// stopped before and started again only when every table was compared.
+func (r Restorer) MySQL(ctx context.Context, e vault.Entry, p vault.Part) (Restored, error) {
+	out := Restored{Total: p.Bytes}
+	if err := r.Box.ready(ctx); err != nil {
+		return out, err
+	}
+	x, sent, err := r.send(ctx, e, p)
+	out.Bytes = sent
+	if err != nil {
+		return out, err
+	}
+	r.Note("putting the databases back")
+	if err := r.job(ctx, MySQL); err != nil {
+		return out, unfinished(MySQL, err)
+	}
+	if err := r.compare(ctx, x, &out); err != nil {
+		return out, err
+	}
+	if err := r.job(ctx, "resume"); err != nil {
+		return out, unfinished(MySQL, err)
+	}
+	return out, r.Box.sh(ctx, `rm -rf "$1"`, r.Box.at(in))
+}
+
+func unfinished(part string, err error) error {
+	return &fault.Error{Code: fault.RestoreFailed, Op: "restore " + part, Err: err, Evidence: fault.EvidenceOf(err)}
+}
+
+// compare reads the databases as a backup would and holds every table to what
+// was taken.
+func (r Restorer) compare(ctx context.Context, want vault.Index, out *Restored) error {
+	r.Note("comparing every table with the backup")
+	if err := r.Box.snapshot(ctx, check, []string{MySQL}, r.Note); err != nil {
+		return unfinished(MySQL, err)
+	}
+	got, err := r.Box.list(ctx, check, MySQL)
+	if err != nil {
+		return unfinished(MySQL, err)
+	}
+	there := Tables(got)
+	out.Tables = Tables(want)
+	var wrong []string
+	for _, t := range out.Tables {
+		i := slices.IndexFunc(there, func(o Table) bool { return o.Name == t.Name })
+		switch {
+		case i < 0:
+			wrong = append(wrong, t.Name+": not there")
+		case there[i] != t:
+			wrong = append(wrong, fmt.Sprintf("%s: %d rows, %d in the backup, or other contents", t.Name, there[i].Rows, t.Rows))
+		}
+	}
+	for _, t := range there {
+		if !slices.ContainsFunc(out.Tables, func(o Table) bool { return o.Name == t.Name }) {
+			out.Beside = append(out.Beside, t.Name)
+		}
+	}
+	if len(wrong) > 0 {
+		return &fault.Error{
+			Code: fault.RestoreFailed, Op: "compare the databases with the backup",
+			Err: fmt.Errorf("%d of %d tables differ", len(wrong), len(out.Tables)), Evidence: strings.Join(wrong, "\n"),
+		}
+	}
+	return r.Box.keepAsBase(ctx, check)
+}
+
+// Restorable are the parts that go into a running box.
+func Restorable() []string { return []string{MySQL} }
+
+// CheckParts refuses what cannot be restored into a running box.
+func CheckParts(only []string) error {
+	if len(only) == 0 {
+		return fault.New(fault.Usage, "add --only "+Restorable()[0], "what is to be restored? %s can be", strings.Join(Restorable(), " and "))
+	}
+	for _, name := range only {
+		if err := part(name, Restorable()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Holds refuses parts that a backup does not hold.
+func Holds(m vault.Manifest, only []string) error {
+	for _, name := range only {
+		if _, ok := m.Part(name); !ok {
+			return fault.New(fault.RestoreRefused, "see what it holds with `ssg-bootstrap backup show "+m.ID+" --host HOST`", "backup %s holds no %s", m.ID, name)
+		}
+	}
+	return nil
+}
+
+// Into restores parts into a running box, one after the other.
+func (r Restorer) Into(ctx context.Context, e vault.Entry, m vault.Manifest, _ About, only []string, done func(part string, out Restored)) error {
+	for _, name := range only {
+		p, _ := m.Part(name)
+		out, err := r.MySQL(ctx, e, p)
+		if err != nil {
+			return err
+		}
+		done(name, out)
+	}
+	return nil
+}
+
+// String says what a restore did, for people.
+func (r Restored) String() string {
+	var rows int64
+	for _, t := range r.Tables {
+		rows += t.Rows
+	}
+	return fmt.Sprintf("%d tables with %d rows, each compared", len(r.Tables), rows)
+}

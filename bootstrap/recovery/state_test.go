@@ -1,0 +1,200 @@
+package recovery
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+)
+
+const server = "var/lib/rancher/k3s/server"
+
+// newOldBox is a box with a cluster's files, identities and volumes.
+func newOldBox(t *testing.T) *local {
+	t.Helper()
+	l := newLocal(t)
+	root := filepath.Join(l.dir, "root")
+	// The header of a SQLite database in WAL mode.
+	header := make([]byte, 4096)
+	copy(header, "SQLite format 3\x00")
+	header[18], header[19] = 2, 2
+	writeFile(t, filepath.Join(root, server, "db/state.db"), string(header), 0o600)
+	writeFile(t, filepath.Join(root, server, "db/state.db-wal"), "the log", 0o600)
+	writeFile(t, filepath.Join(root, server, "token"), "K10canary::server:x", 0o600)
+	writeFile(t, filepath.Join(root, server, "tls/server-ca.key"), "a key", 0o600)
+	writeFile(t, filepath.Join(root, server, "static/large"), "not ours", 0o600)
+	writeFile(t, filepath.Join(root, "etc/rancher/node/password"), "pw", 0o600)
+	writeFile(t, filepath.Join(root, "var/lib/tailscale/tailscaled.state"), "{}", 0o600)
+	storage := filepath.Join(root, "var/lib/rancher/k3s/storage")
+	writeFile(t, filepath.Join(storage, "pvc-1_studentsystemgo_data-mysql-primary-0/ibdata1"), "the database's own", 0o600)
+	writeFile(t, filepath.Join(storage, "pvc-2_default_files/a/b.txt"), "a file", 0o640)
+	for _, name := range []string{"pvc-1_studentsystemgo_data-mysql-primary-0", "pvc-2_default_files"} {
+		if err := os.Chmod(filepath.Join(storage, name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return l
+}
+
+// quiet are the commands that a test box has no use for.
+func (l *local) quiet(t *testing.T) {
+	for _, name := range []string{"systemctl", "nft"} {
+		writeFile(t, filepath.Join(l.path, name), "#!/bin/sh\necho \""+name+" $*\" >>\""+filepath.Join(l.dir, "log")+"\"\n", 0o755)
+	}
+}
+
+func plan(t *testing.T, l *local, v *vault.Vault, e vault.Entry) Plan {
+	t.Helper()
+	m, err := v.Manifest(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := ReadAbout(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Plan{Box: l.box(), Vault: v, Entry: e, Manifest: m, About: a}
+}
+
+func apply(ctx context.Context, l *local, s step.Step) error {
+	changes, err := s.Plan(ctx, l)
+	if err != nil {
+		return err
+	}
+	return s.Apply(ctx, step.Run{Host: l, Note: func(text string) { l.t.Log(text) }, Progress: func(int64, int64) {}}, changes)
+}
+
+func tree(t *testing.T, dir string) string {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", `cd "$1" && find . -type f -printf '%m %p\n' -o -type d -name 'pvc-*' -printf '%m %p\n' | sort -k2`, "sh", dir).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// TestALostBoxGetsItsStateBackBeforeAnythingStarts cuts the restore after every
+// command that it runs on the box, too: the next run goes on.
+func TestALostBoxGetsItsStateBackBeforeAnythingStarts(t *testing.T) {
+	old, v := newOldBox(t), newVault(t)
+	taken, err := taker(old, v, K3s, Tailnet, Runner, Volumes).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, p := range taken.Manifest.Parts {
+		names = append(names, p.Name)
+	}
+	if strings.Join(names, " ") != "k3s tailnet volumes" {
+		t.Fatalf("the parts are %v", names)
+	}
+	want := `600 ./etc/rancher/node/password
+600 ./var/lib/rancher/k3s/server/db/state.db
+600 ./var/lib/rancher/k3s/server/db/state.db-wal
+600 ./var/lib/rancher/k3s/server/tls/server-ca.key
+600 ./var/lib/rancher/k3s/server/token
+600 ./var/lib/rancher/k3s/ssg-bootstrap-restore.json
+777 ./var/lib/rancher/k3s/storage/pvc-1_studentsystemgo_data-mysql-primary-0
+777 ./var/lib/rancher/k3s/storage/pvc-2_default_files
+640 ./var/lib/rancher/k3s/storage/pvc-2_default_files/a/b.txt
+600 ./var/lib/tailscale/tailscaled.state
+`
+	for cut := 1; ; cut++ {
+		l := newLocal(t)
+		l.quiet(t)
+		root := filepath.Join(l.dir, "root")
+		if err := os.MkdirAll(root, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		p := plan(t, l, v, taken.Entry)
+		l.cut = cut
+		err := apply(t.Context(), l, p.Steps()[0])
+		finished := err == nil
+		l.cut = 0
+		if err := apply(t.Context(), l, p.Steps()[0]); err != nil {
+			t.Fatalf("after a cut at %d: %v", cut, err)
+		}
+		if changes, err := p.Steps()[0].Plan(t.Context(), l); err != nil || len(changes) != 0 {
+			t.Errorf("the plan is not empty: %v, %v", changes, err)
+		}
+		door := tree(t, filepath.Join(root, "etc"))
+		if !strings.Contains(door, "644 ./systemd/system/k3s.service.d/ssg-bootstrap-restore.conf") {
+			t.Errorf("the door is open:\n%s", door)
+		}
+		// The data of a backup without services only open the door.
+		if err := apply(t.Context(), l, p.Steps()[1]); err != nil {
+			t.Fatal(err)
+		}
+		if got := tree(t, root); got != want {
+			t.Fatalf("cut at %d: the box has\n%s\nwant\n%s", cut, got, want)
+		}
+		if info, err := os.Stat(root); err != nil || info.Mode().Perm() != 0o755 {
+			t.Fatalf("the root of the box: %v, %v", info.Mode(), err)
+		}
+		m, err := p.Box.ReadMark(t.Context(), l)
+		if err != nil || m.Unfinished() || m.ID != taken.Entry.ID {
+			t.Errorf("%+v, %v", m, err)
+		}
+		if finished {
+			return
+		}
+	}
+}
+
+func TestABoxWithAClusterIsNotOverwritten(t *testing.T) {
+	old, v := newOldBox(t), newVault(t)
+	taken, err := taker(old, v, K3s).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := apply(t.Context(), old, plan(t, old, v, taken.Entry).Steps()[0]); fault.CodeOf(err) != fault.RestoreRefused {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestAnOlderK3sIsRefusedANewersState(t *testing.T) {
+	for _, try := range []struct {
+		backup, installed string
+		fits              bool
+	}{
+		{"v1.36.4+k3s1", "v1.36.4+k3s1", true}, {"v1.36.4+k3s1", "v1.36.5+k3s1", true}, {"v1.36.4+k3s1", "v1.37.0+k3s1", true},
+		{"v1.36.4+k3s2", "v1.36.4+k3s1", false}, {"v1.36.10+k3s1", "v1.36.9+k3s1", false}, {"v1.37.0+k3s1", "v1.36.4+k3s1", false},
+		{"", "v1.36.4+k3s1", true},
+	} {
+		err := Fits(About{K3s: try.backup}, "000003", try.installed)
+		if (err == nil) != try.fits || err != nil && fault.CodeOf(err) != fault.RestoreRefused {
+			t.Errorf("%s onto %s: %v", try.backup, try.installed, err)
+		}
+	}
+}
+
+// TestABackupThatIsCutAnywhereIsGoneOnWith ends the connection after every
+// command: nothing half-taken counts, and what arrived is not sent again.
+func TestABackupThatIsCutAnywhereIsGoneOnWith(t *testing.T) {
+	for cut := 1; ; cut++ {
+		l, v := newOldBox(t), newVault(t)
+		l.cut = cut
+		_, err := taker(l, v, K3s, Volumes).Take(t.Context())
+		finished := err == nil && l.ran < cut
+		if all, listErr := v.Entries(); listErr != nil || err != nil && len(all) != 0 {
+			t.Fatalf("cut at %d: %v, %v", cut, all, listErr)
+		}
+		l.cut = 0
+		taken, err := taker(l, v, K3s, Volumes).Take(t.Context())
+		if err != nil {
+			t.Fatalf("after a cut at %d: %v", cut, err)
+		}
+		if finished {
+			if taken.Missing > 70_000 {
+				t.Errorf("the second backup lacked %d bytes", taken.Missing)
+			}
+			return
+		}
+	}
+}

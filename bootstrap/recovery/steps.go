@@ -1,0 +1,166 @@
+package recovery
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+)
+
+// The steps' names.
+const (
+	StateID step.ID = "restore-state"
+	DataID  step.ID = "restore-data"
+)
+
+// Plan is the restore of a lost box.
+type Plan struct {
+	Box      Box
+	Vault    *vault.Vault
+	Entry    vault.Entry
+	Manifest vault.Manifest
+	About    About
+	// Services are what of a release is brought back, by the part's name,
+	// where it is not the box's own doing; it may be nil.
+	Services map[string]Service
+	// Before are the steps that the services' data wait for.
+	Before []step.ID
+}
+
+// Service is one that this computer talks to itself.
+type Service func(ctx context.Context, e vault.Entry, p vault.Part, note func(string)) (Restored, error)
+
+// Steps are what brings a backup back onto a box that lost everything: the
+// state before anything starts that would make its own, the data when the
+// services run.
+func (p Plan) Steps() []step.Step { return []step.Step{stateStep{p}, dataStep{p}} }
+
+// early are the parts that must be there before the first start of what they
+// belong to. The runner's credentials are left out: it registers anew under
+// its name, which takes the old one's place.
+func early() []string { return []string{K3s, Tailnet, Volumes} }
+
+type stateStep struct{ plan Plan }
+
+func (s stateStep) ID() step.ID      { return StateID }
+func (s stateStep) Title() string    { return "Cluster state and identities" }
+func (s stateStep) Needs() []step.ID { return nil }
+func (s stateStep) Lane() step.Lane  { return step.LaneLink }
+
+func (s stateStep) Plan(ctx context.Context, r host.Reader) ([]step.Change, error) {
+	m, err := s.plan.Box.ReadMark(ctx, r)
+	if err != nil || m.State && m.ID == s.plan.Entry.ID {
+		return nil, err
+	}
+	var out []step.Change
+	for _, name := range early() {
+		if p, ok := s.plan.Manifest.Part(name); ok {
+			// What is packed is a third, more or less.
+			out = append(out, step.Change{Verb: step.Send, Object: name + " of backup " + s.plan.Entry.ID, Why: "the box lost it", Bytes: p.Bytes / 3})
+		}
+	}
+	return out, nil
+}
+
+// guard keeps a restore off a box that has a cluster.
+const guard = `[ ! -e "$1/var/lib/rancher/k3s/server/db/state.db" ] || [ -e "$1` + markPath + `" ]`
+
+func (s stateStep) Apply(ctx context.Context, run step.Run, changes []step.Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	p := s.plan
+	p.Box.Host = run.Host
+	if _, err := run.Host.Query(ctx, shell(guard, nil, p.Box.Root)); err != nil {
+		return fault.New(fault.RestoreRefused, "bring single parts back with `ssg-bootstrap restore --host HOST --only mysql`, or remove what is there with `ssg-bootstrap uninstall --host HOST`",
+			"the box has a cluster of its own; its state is not overwritten")
+	}
+	if err := p.Box.ready(ctx); err != nil {
+		return err
+	}
+	if err := p.Box.writeMark(ctx, Mark{ID: p.Entry.ID}); err != nil {
+		return err
+	}
+	r := Restorer{Box: p.Box, Vault: p.Vault, Note: run.Note, Progress: run.Progress}
+	for _, name := range early() {
+		part, ok := p.Manifest.Part(name)
+		if !ok {
+			continue
+		}
+		run.Note("sending " + name)
+		if _, _, err := r.send(ctx, p.Entry, part); err != nil {
+			return err
+		}
+		if err := r.job(ctx, "files-"+name); err != nil {
+			return unfinished(name, err)
+		}
+	}
+	// Nobody comes in before the data are back: what was written meanwhile
+	// would be lost.
+	if err := r.job(ctx, "shut"); err != nil {
+		return unfinished("the door", err)
+	}
+	return p.Box.writeMark(ctx, Mark{ID: p.Entry.ID, State: true})
+}
+
+type dataStep struct{ plan Plan }
+
+func (s dataStep) ID() step.ID      { return DataID }
+func (s dataStep) Title() string    { return "Data of the services" }
+func (s dataStep) Needs() []step.ID { return append([]step.ID{StateID}, s.plan.Before...) }
+func (s dataStep) Lane() step.Lane  { return step.LaneLink }
+
+func (s dataStep) Plan(ctx context.Context, r host.Reader) ([]step.Change, error) {
+	m, err := s.plan.Box.ReadMark(ctx, r)
+	if err != nil || m.Data && m.ID == s.plan.Entry.ID {
+		return nil, err
+	}
+	var out []step.Change
+	for _, name := range []string{MySQL, RabbitMQ} {
+		if p, ok := s.plan.Manifest.Part(name); ok {
+			out = append(out, step.Change{Verb: step.Send, Object: name + " of backup " + s.plan.Entry.ID, Why: "the box lost it", Bytes: p.Bytes / 3})
+		}
+	}
+	return append(out, step.Change{Verb: step.Enable, Object: "the way in", Why: "shut until the data are back"}), nil
+}
+
+func (s dataStep) Apply(ctx context.Context, run step.Run, changes []step.Change) error {
+	if len(changes) == 0 {
+		return nil
+	}
+	p := s.plan
+	p.Box.Host = run.Host
+	r := Restorer{Box: p.Box, Vault: p.Vault, Note: run.Note, Progress: run.Progress}
+	if err := p.Box.ready(ctx); err != nil {
+		return err
+	}
+	if part, ok := p.Manifest.Part(MySQL); ok {
+		out, err := r.MySQL(ctx, p.Entry, part)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(out.Tables, p.About.Tables) {
+			return fault.New(fault.RestoreFailed, "", "the tables of backup %s are not those that it says it holds", p.Entry.ID)
+		}
+		run.Note(out.String())
+	}
+	for name, service := range p.Services {
+		part, ok := p.Manifest.Part(name)
+		if !ok {
+			continue
+		}
+		out, err := service(ctx, p.Entry, part, run.Note)
+		if err != nil {
+			return fmt.Errorf("restore %s: %w", name, err)
+		}
+		run.Note(out.String())
+	}
+	if err := r.job(ctx, "open"); err != nil {
+		return unfinished("the door", err)
+	}
+	return p.Box.writeMark(ctx, Mark{ID: p.Entry.ID, State: true, Data: true})
+}

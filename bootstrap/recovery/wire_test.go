@@ -1,0 +1,203 @@
+package recovery
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
+)
+
+// TestPatchUndoesDiff holds patch to the real diff, on random texts.
+func TestPatchUndoesDiff(t *testing.T) {
+	dir := t.TempDir()
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		old := lines(r, r.IntN(40))
+		var next []string
+		for _, l := range old {
+			switch r.IntN(6) {
+			case 0:
+			case 1:
+				next = append(next, lines(r, 1+r.IntN(3))...)
+			default:
+				next = append(next, l)
+			}
+		}
+		next = append(next, lines(r, r.IntN(2))...)
+		a, b := strings.Join(old, ""), strings.Join(next, "")
+		writeFile(t, filepath.Join(dir, "a"), a, 0o600)
+		writeFile(t, filepath.Join(dir, "b"), b, 0o600)
+		delta, err := exec.Command("diff", "-n", "-a", filepath.Join(dir, "a"), filepath.Join(dir, "b")).Output()
+		if a == b {
+			continue
+		}
+		if len(delta) == 0 {
+			t.Fatal(err)
+		}
+		got, err := patch([]byte(a), delta)
+		if err != nil || string(got) != b {
+			t.Fatalf("seed %d: %v\n%q\n%q\n%q", seed, err, a, b, got)
+		}
+	}
+}
+
+func lines(r *rand.Rand, n int) []string {
+	var out []string
+	for range n {
+		out = append(out, strings.Repeat(string(rune('a'+r.IntN(5))), 1+r.IntN(4))+"\n")
+	}
+	return out
+}
+
+func FuzzPatch(f *testing.F) {
+	f.Add([]byte("a\nb\n"), []byte("d1 1\na2 1\nx\n"))
+	f.Add([]byte("a"), []byte("a0 1\nb\n"))
+	f.Add([]byte(""), []byte("d9 9\n"))
+	f.Fuzz(func(t *testing.T, old, delta []byte) {
+		got, err := patch(old, delta)
+		if err == nil && len(got) > len(old)+len(delta) {
+			t.Errorf("%d bytes of %d and %d", len(got), len(old), len(delta))
+		}
+	})
+}
+
+func FuzzWire(f *testing.F) {
+	f.Add([]byte("w 3\nabcd 0\n"), 2)
+	f.Add([]byte(vault.SumOf(nil).String()+" 1 0 .61 .\n"), 1)
+	f.Fuzz(func(t *testing.T, text []byte, n int) {
+		if frames, err := readFrames(text, n%50); err == nil && len(frames) != n%50 {
+			t.Errorf("%d frames", len(frames))
+		}
+		if x, err := readList(text); err == nil && len(x) == 0 {
+			t.Error("an empty list")
+		}
+		_, _ = expand(text, 1<<16)
+	})
+}
+
+// dump writes what looks like a dump of one table.
+func dump(rows []string) string {
+	return "-- MariaDB dump\n\n-- Current Database: `school`\n\nUSE `school`;\n\n--\n-- Table structure for table `t`\n--\n\nCREATE TABLE `t` (id int);\n\n" +
+		strings.Join(rows, "") + "COMMIT;\n\n-- SET GLOBAL gtid_slave_pos='0-1-7';\n-- Dump completed\n"
+}
+
+// TestPiecesAreTheSameWhereTheDataAre cuts a dump before and after a change.
+func TestPiecesAreTheSameWhereTheDataAre(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 3))
+	var rows []string
+	for n := range 6000 {
+		filler := make([]byte, 300)
+		for i := range filler {
+			filler[i] = byte('a' + r.IntN(26))
+		}
+		rows = append(rows, "INSERT INTO `t` VALUES ("+itoa(n)+",'"+string(filler)+"');\n")
+	}
+	cut := func(rows []string) vault.Index {
+		dir := t.TempDir()
+		tool := filepath.Join(dir, "pieces.pl")
+		if err := os.WriteFile(tool, piecesTool, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command("perl", tool, "lines", dir, "mysql")
+		cmd.Stdin = strings.NewReader(dump(rows))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		text, err := os.ReadFile(filepath.Join(dir, "mysql.list"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := readList(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var whole bytes.Buffer
+		for _, p := range x {
+			data, err := os.ReadFile(filepath.Join(dir, "pieces", p.Sum.String()))
+			if err != nil || vault.SumOf(data) != p.Sum {
+				t.Fatalf("%s: %v", p.Sum, err)
+			}
+			whole.Write(data)
+		}
+		if whole.String() != dump(rows) {
+			t.Fatal("the pieces do not make the dump")
+		}
+		return x
+	}
+	before := cut(rows)
+	if len(before) < 8 || Tables(before)[0].Rows != 6000 {
+		t.Fatalf("%d pieces, %+v", len(before), Tables(before))
+	}
+	// Put in, taken out, and changed, each in one place.
+	changed := append(append(append([]string{}, rows[:2000]...), "INSERT INTO `t` VALUES (999999,'new');\n"), rows[2000:4000]...)
+	changed = append(changed, rows[4003:]...)
+	changed[100] = strings.Replace(changed[100], ",'", ",'x", 1)
+	after := cut(changed)
+	had := map[vault.Sum]bool{}
+	for _, p := range before {
+		had[p.Sum] = true
+	}
+	fresh := 0
+	for _, p := range after {
+		if !had[p.Sum] {
+			fresh++
+		}
+	}
+	if fresh > 4 {
+		t.Errorf("3 changes made %d of %d pieces new", fresh, len(after))
+	}
+}
+
+func itoa(n int) string {
+	return string([]byte{byte('1' + n/1000%9), byte('0' + n/100%10), byte('0' + n/10%10), byte('0' + n%10)})
+}
+
+// TestABrokenDumpIsNoPart gives the tool a dump without its end.
+func TestABrokenDumpIsNoPart(t *testing.T) {
+	dir := t.TempDir()
+	tool := filepath.Join(dir, "pieces.pl")
+	if err := os.WriteFile(tool, piecesTool, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("perl", tool, "lines", dir, "mysql")
+	cmd.Stdin = strings.NewReader("INSERT INTO `t` VALUES (1);\n")
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "broke off") {
+		t.Errorf("%v: %s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "mysql.list")); err == nil {
+		t.Error("there is a list")
+	}
+}
+
+// TestPiecesThatArriveAreProven sends one that is damaged.
+func TestPiecesThatArriveAreProven(t *testing.T) {
+	l := newLocal(t)
+	b := l.box()
+	if err := b.ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	good := []byte("a piece\nwith \x00 in it")
+	for range 2 {
+		if _, err := b.bring(t.Context(), [][]byte{good, []byte("x")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	missing, err := b.missing(t.Context(), vault.Index{{Sum: vault.SumOf(good)}, {Sum: vault.SumOf([]byte("y"))}})
+	if err != nil || len(missing) != 1 || !missing[vault.SumOf([]byte("y"))] {
+		t.Errorf("%v, %v", missing, err)
+	}
+	packed, err := pack([]byte(vault.SumOf([]byte("y")).String() + " 1\nz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = l.Query(t.Context(), shell(`gzip -dc | perl "$1" receive "$2"`, packed, b.at("pieces.pl"), b.at(in, "pieces")))
+	if _, failed := err.(*host.CommandError); !failed || !strings.Contains(err.(*host.CommandError).Stderr, "damaged") {
+		t.Errorf("a damaged piece: %v", err)
+	}
+}
