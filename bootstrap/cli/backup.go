@@ -26,6 +26,7 @@ const backupID step.ID = "backup"
 
 func newCmdBackup(a *app) *cobra.Command {
 	var o hostFlags
+	var schedule string
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Bring what cannot be rebuilt off the box, encrypted and verified",
@@ -34,11 +35,18 @@ runs: databases, volumes, the cluster's state, the identities of the box. Only
 what this computer does not have crosses the link. It is encrypted for this
 computer's age identity and the recipients in the configuration, and counts as a
 backup only after it was read back. What broke off goes on where it was.`,
-		Example: "  ssg-bootstrap backup --host oldpc\n  ssg-bootstrap backup list --host oldpc",
+		Example: "  ssg-bootstrap backup --host oldpc\n  ssg-bootstrap backup list --host oldpc\n  ssg-bootstrap backup --schedule daily --host oldpc",
 		Args:    onlyCommands,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return backupRun(cmd.Context(), a, o) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if schedule != "" {
+				return a.schedule(cmd.Context(), o.host, schedule)
+			}
+			return backupRun(cmd.Context(), a, o)
+		},
 	}
 	o.add(a, cmd)
+	cmd.Flags().StringVar(&schedule, "schedule", "", "let this computer take backups by itself: daily, weekly, a `time` like 03:30, or off")
+	complete(cmd, "schedule", func() []string { return []string{"daily", "weekly", "hourly", scheduleOff} })
 	cmd.AddCommand(newCmdBackupList(a), newCmdBackupShow(a), newCmdBackupVerify(a), newCmdBackupPrune(a))
 	return cmd
 }
@@ -137,8 +145,9 @@ func (s *session) backup(ctx context.Context, parts []string) (BackupData, error
 	}
 	start, before := s.a.env.Now(), s.client.Stats()
 	t := s.a.progress(backupID, "backup of "+s.name)
+	boxed, extras := s.split(in, parts, t.note)
 	taken, err := recovery.Taker{
-		Box: s.box(in.Want), Vault: v, Parts: parts, About: about, Host: s.name, Now: s.a.env.Now,
+		Box: s.box(in.Want), Vault: v, Parts: boxed, Extras: extras, About: about, Host: s.name, Now: s.a.env.Now,
 		Note: t.note, Progress: t.progress,
 	}.Take(ctx)
 	t.end(err)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
 )
@@ -18,6 +19,7 @@ type doctorOptions struct {
 	hostFlags
 	profile string
 	noDisk  bool
+	crash   bool
 }
 
 func newCmdDoctor(a *app) *cobra.Command {
@@ -37,6 +39,7 @@ install would refuse the box.`,
 	o.hostFlags.add(a, cmd)
 	cmd.Flags().StringVar(&o.profile, "profile", "", "judge by this `profile` (default: the configuration's, else auto)")
 	cmd.Flags().BoolVar(&o.noDisk, "no-disk", false, "do not measure the disk, so that nothing is written")
+	cmd.Flags().BoolVar(&o.crash, "after-crash", false, "look for what a power cut left inconsistent, and how to mend it")
 	complete(cmd, "profile", profileNames)
 	return cmd
 }
@@ -83,6 +86,13 @@ func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
 		return err
 	}
 	findings := append(append(s.check(m), audit...), tidied...)
+	if o.crash {
+		left, err := s.afterCrash(ctx)
+		if err != nil {
+			return err
+		}
+		findings = append(findings, left...)
+	}
 	data := DoctorData{
 		Host: s.name, Profile: s.spec.Profile.Name, ProfileWhy: s.spec.ProfileWhy,
 		Facts: s.facts, Link: m.Link, Disk: m.Disk, Findings: findings,
@@ -99,6 +109,21 @@ func (s *session) audit(ctx context.Context) ([]facts.Finding, error) {
 	_, end := s.a.task("k3s-files", "read k3s's files for damage")
 	found, err := k3s.Audit(ctx, s.client)
 	end(err)
+	return found, err
+}
+
+// afterCrash looks for what a power cut left.
+func (s *session) afterCrash(ctx context.Context) ([]facts.Finding, error) {
+	in, err := s.a.releaseInput(s.name, s.spec.Release, s.spec.Profile)
+	if err != nil {
+		return nil, err
+	}
+	_, end := s.a.task("after-crash", "look for what a crash left")
+	found, err := s.box(in.Want).AfterCrash(ctx, host.ReadOnly(s.client))
+	end(err)
+	for i := range found {
+		found[i].Remedy = strings.ReplaceAll(found[i].Remedy, "HOST", s.name)
+	}
 	return found, err
 }
 

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
@@ -15,6 +14,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/tailnet"
 )
 
 // noRestore makes a new cluster although there are backups.
@@ -49,7 +49,7 @@ func (s *session) recoverable(ctx context.Context, want string) error {
 	if err != nil {
 		return err
 	}
-	return s.prepareRestore(ctx, v, e, box)
+	return s.prepareRestore(ctx, v, e, in)
 }
 
 // chosen is the backup to be restored; empty for none.
@@ -105,8 +105,9 @@ func (s *session) offer(ctx context.Context, v *vault.Vault) (string, error) {
 
 // prepareRestore reads the whole backup before anything on the box is changed
 // for it.
-func (s *session) prepareRestore(ctx context.Context, v *vault.Vault, e vault.Entry, box recovery.Box) error {
+func (s *session) prepareRestore(ctx context.Context, v *vault.Vault, e vault.Entry, in release.Input) error {
 	t := s.a.progress(restoreID, "read backup "+e.ID)
+	box := s.box(in.Want)
 	r := recovery.Restorer{Box: box, Vault: v, Note: t.note, Progress: t.progress}
 	m, about, err := r.Check(ctx, e)
 	if err == nil {
@@ -124,7 +125,7 @@ func (s *session) prepareRestore(ctx context.Context, v *vault.Vault, e vault.En
 		// The release comes back as it was, so its image must be there.
 		s.spec.Release.ImageTag = about.ImageTag
 	}
-	s.restoring = &recovery.Plan{Box: box, Vault: v, Entry: e, Manifest: m, About: about, Before: []step.ID{k3s.PodsID}}
+	s.restoring = &recovery.Plan{Box: box, Vault: v, Entry: e, Manifest: m, About: about, Services: s.services(in), Before: []step.ID{k3s.PodsID}}
 	return nil
 }
 
@@ -137,7 +138,7 @@ func withRestore(steps []step.Step, p *recovery.Plan) []step.Step {
 	var out []step.Step
 	for _, s := range steps {
 		switch id := s.ID(); {
-		case id == k3s.ServerID, strings.HasPrefix(string(id), "tailnet"):
+		case id == k3s.ServerID, id == tailnet.ServiceID:
 			s = step.Behind(s, recovery.StateID)
 		case id == images.ID:
 			p.Before = append(p.Before, images.ID)

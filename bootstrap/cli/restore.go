@@ -96,8 +96,8 @@ func (s *session) restore(ctx context.Context, v *vault.Vault, e vault.Entry, o 
 		return err
 	}
 	t := s.a.progress(restoreID, "restore "+strings.Join(o.only, ", ")+" from backup "+e.ID)
-	r := recovery.Restorer{Box: s.box(in.Want), Vault: v, Note: t.note, Progress: t.progress}
-	m, about, err := r.Check(ctx, e)
+	r := recovery.Restorer{Box: s.box(in.Want), Vault: v, Note: t.note, Progress: t.progress, Services: s.services(in)}
+	m, _, err := r.Check(ctx, e)
 	if err == nil {
 		err = recovery.Holds(m, o.only)
 	}
@@ -105,7 +105,7 @@ func (s *session) restore(ctx context.Context, v *vault.Vault, e vault.Entry, o 
 	if err != nil {
 		return err
 	}
-	if err := s.mayReplace(ctx, about, m, o); err != nil {
+	if err := s.mayReplace(ctx, m, o); err != nil {
 		return err
 	}
 	d := RestoreData{Host: s.name, ID: e.ID, Restored: map[string]string{}}
@@ -126,7 +126,7 @@ func (s *session) restore(ctx context.Context, v *vault.Vault, e vault.Entry, o 
 	defer hold()
 	t = s.a.progress(restoreID, "restore "+strings.Join(o.only, ", ")+" from backup "+e.ID)
 	r.Note, r.Progress = t.note, t.progress
-	err = r.Into(ctx, e, m, about, o.only, func(part string, out recovery.Restored) {
+	err = r.Into(ctx, e, m, o.only, func(part string, out recovery.Restored) {
 		d.Restored[part] = out.String()
 		d.Beside = append(d.Beside, out.Beside...)
 	})
@@ -140,7 +140,7 @@ func (s *session) restore(ctx context.Context, v *vault.Vault, e vault.Entry, o 
 }
 
 // mayReplace asks for the host's name: nothing that holds data goes without.
-func (s *session) mayReplace(ctx context.Context, about recovery.About, m vault.Manifest, o restoreOptions) error {
+func (s *session) mayReplace(ctx context.Context, m vault.Manifest, o restoreOptions) error {
 	if o.yes {
 		return nil
 	}

@@ -142,9 +142,8 @@ func TestDatabasesComeBackAsTheyWere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, _ := m.Part(MySQL)
-		out, err := r.MySQL(t.Context(), try.entry, p)
-		if err != nil {
+		var out Restored
+		if err := r.Into(t.Context(), try.entry, m, []string{MySQL}, func(_ string, done Restored) { out = done }); err != nil {
 			t.Fatal(err)
 		}
 		if got := d.checksums(); got != try.want {

@@ -37,12 +37,15 @@ func onBox() []string { return []string{K3s, Tailnet, Runner, Volumes, MySQL} }
 // Parts are the parts to take of a box, with a release of the application on it
 // or without.
 func Parts(release bool) []string {
-	all := onBox()
+	all := append(onBox(), RabbitMQ, Computer)
 	if release {
 		return all
 	}
-	return slices.DeleteFunc(all, func(name string) bool { return name == MySQL })
+	return slices.DeleteFunc(all, func(name string) bool { return name == MySQL || name == RabbitMQ })
 }
+
+// OnBox reports whether the box itself cuts a part into pieces.
+func OnBox(part string) bool { return slices.Contains(onBox(), part) }
 
 // About is what a backup says of the box that it was taken from.
 type About struct {

@@ -27,6 +27,8 @@ type Restorer struct {
 	Vault    *vault.Vault
 	Note     func(text string)
 	Progress func(done, total int64)
+	// Services are brought back by this computer, by the part's name.
+	Services map[string]Service
 }
 
 // Restored is what a restore did.
@@ -106,9 +108,9 @@ func (r Restorer) job(ctx context.Context, what string) error {
 	}, r.Note)
 }
 
-// MySQL makes the databases of a backup what they were. Whoever writes is
-// stopped before and started again only when every table was compared.
-func (r Restorer) MySQL(ctx context.Context, e vault.Entry, p vault.Part) (Restored, error) {
+// mysql makes the databases of a backup what they were. Whoever writes is
+// stopped before, and every table is compared afterwards.
+func (r Restorer) mysql(ctx context.Context, e vault.Entry, p vault.Part) (Restored, error) {
 	out := Restored{Total: p.Bytes}
 	if err := r.Box.ready(ctx); err != nil {
 		return out, err
@@ -122,13 +124,7 @@ func (r Restorer) MySQL(ctx context.Context, e vault.Entry, p vault.Part) (Resto
 	if err := r.job(ctx, MySQL); err != nil {
 		return out, unfinished(MySQL, err)
 	}
-	if err := r.compare(ctx, x, &out); err != nil {
-		return out, err
-	}
-	if err := r.job(ctx, "resume"); err != nil {
-		return out, unfinished(MySQL, err)
-	}
-	return out, r.Box.sh(ctx, `rm -rf "$1"`, r.Box.at(in))
+	return out, r.compare(ctx, x, &out)
 }
 
 func unfinished(part string, err error) error {
@@ -173,7 +169,7 @@ func (r Restorer) compare(ctx context.Context, want vault.Index, out *Restored) 
 }
 
 // Restorable are the parts that go into a running box.
-func Restorable() []string { return []string{MySQL} }
+func Restorable() []string { return []string{MySQL, RabbitMQ} }
 
 // CheckParts refuses what cannot be restored into a running box.
 func CheckParts(only []string) error {
@@ -198,17 +194,54 @@ func Holds(m vault.Manifest, only []string) error {
 	return nil
 }
 
+// Service is one that this computer talks to itself. Whoever writes to it is
+// stopped. next returns the pieces in their order and nil at the end.
+type Service func(ctx context.Context, next func() ([]byte, error)) (Restored, error)
+
 // Into restores parts into a running box, one after the other.
-func (r Restorer) Into(ctx context.Context, e vault.Entry, m vault.Manifest, _ About, only []string, done func(part string, out Restored)) error {
+func (r Restorer) Into(ctx context.Context, e vault.Entry, m vault.Manifest, only []string, done func(part string, out Restored)) error {
 	for _, name := range only {
 		p, _ := m.Part(name)
-		out, err := r.MySQL(ctx, e, p)
+		out, err := r.one(ctx, e, p)
 		if err != nil {
 			return err
 		}
 		done(name, out)
 	}
-	return nil
+	if err := r.job(ctx, "resume"); err != nil {
+		return unfinished("the application", err)
+	}
+	return r.Box.sh(ctx, `rm -rf "$1"`, r.Box.at(in))
+}
+
+func (r Restorer) one(ctx context.Context, e vault.Entry, p vault.Part) (Restored, error) {
+	if p.Name == MySQL {
+		return r.mysql(ctx, e, p)
+	}
+	service := r.Services[p.Name]
+	if service == nil {
+		return Restored{}, fault.New(fault.RestoreRefused, "", "%s does not go into a running box", p.Name)
+	}
+	x, err := r.Vault.Index(e, p)
+	if err != nil {
+		return Restored{}, err
+	}
+	if err := r.job(ctx, "await-"+p.Name); err != nil {
+		return Restored{}, unfinished(p.Name, err)
+	}
+	r.Note("putting " + p.Name + " back")
+	out, err := service(ctx, func() ([]byte, error) {
+		if len(x) == 0 {
+			return nil, nil
+		}
+		sum := x[0].Sum
+		x = x[1:]
+		return r.Vault.Get(e, sum)
+	})
+	if err != nil {
+		return out, unfinished(p.Name, err)
+	}
+	return out, nil
 }
 
 // String says what a restore did, for people.
@@ -217,5 +250,12 @@ func (r Restored) String() string {
 	for _, t := range r.Tables {
 		rows += t.Rows
 	}
-	return fmt.Sprintf("%d tables with %d rows, each compared", len(r.Tables), rows)
+	if r.Tables != nil {
+		return fmt.Sprintf("%d tables with %d rows, each compared", len(r.Tables), rows)
+	}
+	n := 0
+	for _, q := range r.Queues {
+		n += q.Messages
+	}
+	return fmt.Sprintf("%d messages in %d queues, each confirmed", n, len(r.Queues))
 }

@@ -2,8 +2,6 @@ package recovery
 
 import (
 	"context"
-	"fmt"
-	"slices"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
@@ -24,15 +22,11 @@ type Plan struct {
 	Entry    vault.Entry
 	Manifest vault.Manifest
 	About    About
-	// Services are what of a release is brought back, by the part's name,
-	// where it is not the box's own doing; it may be nil.
+	// Services are brought back by this computer, by the part's name.
 	Services map[string]Service
 	// Before are the steps that the services' data wait for.
 	Before []step.ID
 }
-
-// Service is one that this computer talks to itself.
-type Service func(ctx context.Context, e vault.Entry, p vault.Part, note func(string)) (Restored, error)
 
 // Steps are what brings a backup back onto a box that lost everything: the
 // state before anything starts that would make its own, the data when the
@@ -120,7 +114,7 @@ func (s dataStep) Plan(ctx context.Context, r host.Reader) ([]step.Change, error
 		return nil, err
 	}
 	var out []step.Change
-	for _, name := range []string{MySQL, RabbitMQ} {
+	for _, name := range Restorable() {
 		if p, ok := s.plan.Manifest.Part(name); ok {
 			out = append(out, step.Change{Verb: step.Send, Object: name + " of backup " + s.plan.Entry.ID, Why: "the box lost it", Bytes: p.Bytes / 3})
 		}
@@ -134,30 +128,19 @@ func (s dataStep) Apply(ctx context.Context, run step.Run, changes []step.Change
 	}
 	p := s.plan
 	p.Box.Host = run.Host
-	r := Restorer{Box: p.Box, Vault: p.Vault, Note: run.Note, Progress: run.Progress}
+	r := Restorer{Box: p.Box, Vault: p.Vault, Note: run.Note, Progress: run.Progress, Services: p.Services}
 	if err := p.Box.ready(ctx); err != nil {
 		return err
 	}
-	if part, ok := p.Manifest.Part(MySQL); ok {
-		out, err := r.MySQL(ctx, p.Entry, part)
-		if err != nil {
-			return err
+	var only []string
+	for _, name := range Restorable() {
+		if _, ok := p.Manifest.Part(name); ok {
+			only = append(only, name)
 		}
-		if !slices.Equal(out.Tables, p.About.Tables) {
-			return fault.New(fault.RestoreFailed, "", "the tables of backup %s are not those that it says it holds", p.Entry.ID)
-		}
-		run.Note(out.String())
 	}
-	for name, service := range p.Services {
-		part, ok := p.Manifest.Part(name)
-		if !ok {
-			continue
-		}
-		out, err := service(ctx, p.Entry, part, run.Note)
-		if err != nil {
-			return fmt.Errorf("restore %s: %w", name, err)
-		}
-		run.Note(out.String())
+	err := r.Into(ctx, p.Entry, p.Manifest, only, func(_ string, out Restored) { run.Note(out.String()) })
+	if err != nil {
+		return err
 	}
 	if err := r.job(ctx, "open"); err != nil {
 		return unfinished("the door", err)

@@ -119,5 +119,6 @@ open) open ;;
 pause) pause ;;
 resume) resume ;;
 mysql) pause; mysql ;;
+await-*) pause; serving "${what#await-}" >/dev/null ;;
 *) die "no such part: $what" ;;
 esac
