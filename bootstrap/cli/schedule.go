@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 )
 
@@ -82,7 +83,7 @@ func (a *app) schedule(ctx context.Context, host, when string) error {
 	}
 	service := fmt.Sprintf(serviceText, name, d.Environment, run("backup"), run("backup", "prune"))
 	for file, text := range map[string]string{unit + ".timer": fmt.Sprintf(timerText, name, when), unit + ".service": service} {
-		if err := writeFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
+		if err := atomicfile.Write(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,7 @@ package recovery
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"strings"
 	"time"
@@ -37,12 +38,16 @@ func (b Box) ready(ctx context.Context) error {
 	return b.sh(ctx, `chmod 700 "$1"`, b.folder())
 }
 
+// once tells one run's work from another's: what an earlier run had taken or put
+// back is not what is asked for now, although the words are the same.
+func once() string { return rand.Text() }
+
 // snapshot lets the box copy the parts and cut them, as a job: the link may
 // break meanwhile.
 func (b Box) snapshot(ctx context.Context, into string, parts []string, note func(string)) error {
 	job := host.Job{
 		Name:  "backup",
-		Argv:  []string{"sh", b.at("snapshot.sh"), b.folder(), into, b.Namespace, b.Release, strings.Join(parts, " "), b.Root},
+		Argv:  []string{"sh", b.at("snapshot.sh"), b.folder(), into, b.Namespace, b.Release, strings.Join(parts, " "), b.Root, once()},
 		Stall: snapshotStall,
 	}
 	return b.Host.Job(ctx, job, note)

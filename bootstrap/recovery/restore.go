@@ -103,7 +103,7 @@ func (r Restorer) job(ctx context.Context, what string) error {
 	}
 	return r.Box.Host.Job(ctx, host.Job{
 		Name:  "restore",
-		Argv:  []string{"sh", r.Box.at("restore.sh"), what, r.Box.folder(), r.Box.Namespace, r.Box.Release, r.Box.Root},
+		Argv:  []string{"sh", r.Box.at("restore.sh"), what, r.Box.folder(), r.Box.Namespace, r.Box.Release, r.Box.Root, once()},
 		Stall: restoreStall,
 	}, r.Note)
 }

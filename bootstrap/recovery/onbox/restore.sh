@@ -1,6 +1,6 @@
 # Managed by ssg-bootstrap. Puts data back into the services of a release.
 #
-# $1 what  $2 folder  $3 namespace  $4 release  $5 root ("" on a box)
+# $1 what  $2 folder  $3 namespace  $4 release  $5 root ("" on a box)  $6 this run
 set -eu
 umask 077
 LC_ALL=C; export LC_ALL

@@ -1,7 +1,7 @@
 # Managed by ssg-bootstrap. Takes a consistent copy of what is backed up and
 # cuts it into pieces, on the box: what crosses the link is decided then.
 #
-# $1 folder  $2 stage  $3 namespace  $4 release  $5 parts, "a b c"  $6 root ("" on a box)
+# $1 folder  $2 stage  $3 namespace  $4 release  $5 parts, "a b c"  $6 root ("" on a box)  $7 this run
 set -eu
 umask 077
 LC_ALL=C; export LC_ALL
