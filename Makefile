@@ -40,6 +40,8 @@ golden: ## write anew what the tests expect; read the diff
 .PHONY: generate
 generate: ## rewrite the JSON schemas in docs/schema
 	go generate ./bootstrap/spec ./bootstrap/bench
+generate: ## rewrite what is made from the code: docs/schema, docs/reference
+	go generate ./bootstrap/spec ./bootstrap/cli/reference
 
 .PHONY: lint
 lint: ## gofmt and go vet
@@ -63,6 +65,18 @@ e2e: build lab-build ## the core path on the emulated box, every figure printed
 .PHONY: e2e-full
 e2e-full: build lab-build ## everything on the emulated box: long measurements and drills too
 	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 180m -v -run '$(RUN)' ./vm ./e2e
+
+# The newest release that asks for nothing the module proxy does not have.
+NFPM := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
+
+.PHONY: dist
+dist: ## dist/: static programs for Linux, macOS and Windows, man pages, SBOMs, checksums, .deb
+	go run ./bootstrap/packaging/mkdist dist $(NFPM)
+	@cat dist/SHA256SUMS
+
+.PHONY: dist-check
+dist-check: ## build dist twice, in two clones of this commit, and compare the bytes
+	bootstrap/packaging/check.sh
 
 .PHONY: clean
 clean: ## remove what was built here (the caches stay)
