@@ -64,7 +64,7 @@ func ReadBuild(t Target, path string, binary []byte) (Build, error) {
 		}
 		return Build{Target: t, Info: info, Binary: binary, Time: at.UTC()}, nil
 	}
-	return Build{}, fmt.Errorf("%s does not say which commit it is of: build it in a git clone with -buildvcs=true", path)
+	return Build{}, fmt.Errorf("%s does not say which commit it is of: build it with -buildvcs=true in a git clone; Go does not look into a git worktree", path)
 }
 
 // Version is the tag or pseudo-version of the commit.
