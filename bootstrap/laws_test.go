@@ -85,6 +85,8 @@ func TestForeignPackagesStayWhereTheyBelong(t *testing.T) {
 		{"tailscale.com/", []string{"bootstrap/tailnet"}},
 		{"filippo.io/age", []string{"bootstrap/secrets", "bootstrap/recovery/vault"}},
 		{"github.com/spf13/cobra", []string{"bootstrap/cli"}},
+		{"filippo.io/age", []string{"bootstrap/secrets"}},
+		{"github.com/spf13/cobra", []string{"bootstrap/cli", "bootstrap/cli/reference"}},
 		{"github.com/spf13/pflag", []string{"bootstrap/cli"}},
 	}
 	for _, f := range files(t) {

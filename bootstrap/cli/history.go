@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
@@ -56,9 +58,13 @@ func (h *history) save() error {
 // fileName makes a host's name, which may be user@address:port, usable as the
 // name of a folder.
 func fileName(host string) string {
+	separators := "/" + string(os.PathSeparator)
+	if runtime.GOOS == "windows" {
+		separators += `<>:"|?*`
+	}
 	out := []rune(host)
 	for i, r := range out {
-		if r == '/' || r == os.PathSeparator || r == 0 {
+		if r == 0 || strings.ContainsRune(separators, r) {
 			out[i] = '_'
 		}
 	}
