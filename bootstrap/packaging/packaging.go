@@ -10,6 +10,7 @@ import (
 	"debug/buildinfo"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 )
@@ -28,6 +29,25 @@ func Targets() []Target {
 		out = append(out, Target{system, "amd64"}, Target{system, "arm64"})
 	}
 	return out
+}
+
+func (t Target) String() string { return t.OS + "/" + t.Arch }
+
+// ParseTargets reads some targets, such as "linux/amd64 windows/arm64"; none
+// means all.
+func ParseTargets(text string) ([]Target, error) {
+	if strings.TrimSpace(text) == "" {
+		return Targets(), nil
+	}
+	var out []Target
+	for _, word := range strings.Fields(text) {
+		i := slices.IndexFunc(Targets(), func(t Target) bool { return t.String() == word })
+		if i < 0 {
+			return nil, fmt.Errorf("%q is none of the targets %v", word, Targets())
+		}
+		out = append(out, Targets()[i])
+	}
+	return out, nil
 }
 
 // Binary is the file name of the program there.

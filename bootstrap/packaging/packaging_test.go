@@ -186,3 +186,17 @@ func TestSumsAreAsSha256sumReadsThem(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestTargetsCanBeChosen(t *testing.T) {
+	all, err := ParseTargets("")
+	if err != nil || len(all) != 6 {
+		t.Errorf("got %v, %v", all, err)
+	}
+	some, err := ParseTargets("windows/arm64 linux/amd64")
+	if err != nil || !slices.Equal(some, []Target{{"windows", "arm64"}, {"linux", "amd64"}}) {
+		t.Errorf("got %v, %v", some, err)
+	}
+	if _, err := ParseTargets("plan9/mips"); err == nil {
+		t.Error("plan9/mips was taken")
+	}
+}

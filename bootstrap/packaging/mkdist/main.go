@@ -3,7 +3,8 @@
 //
 //	mkdist FOLDER NFPM…
 //
-// FOLDER is emptied first; NFPM is the command line that runs nfpm.
+// FOLDER is emptied first; NFPM is the command line that runs nfpm. The variable
+// TARGETS, such as "linux/amd64 darwin/arm64", restricts it to some targets.
 package main
 
 import (
@@ -47,10 +48,14 @@ func run(ctx context.Context, args []string) error {
 	}
 	defer os.RemoveAll(scratch)
 	var files []packaging.File
-	for _, t := range packaging.Targets() {
+	targets, err := packaging.ParseTargets(os.Getenv("TARGETS"))
+	if err != nil {
+		return err
+	}
+	for _, t := range targets {
 		made, err := target(ctx, t, filepath.Join(scratch, t.OS+"-"+t.Arch), nfpm)
 		if err != nil {
-			return fmt.Errorf("%s/%s: %w", t.OS, t.Arch, err)
+			return fmt.Errorf("%s: %w", t, err)
 		}
 		files = append(files, made...)
 	}
@@ -61,7 +66,7 @@ func run(ctx context.Context, args []string) error {
 
 // target makes all files of one kind of workstation.
 func target(ctx context.Context, t packaging.Target, scratch string, nfpm []string) ([]packaging.File, error) {
-	fmt.Fprintf(os.Stderr, "building for %s/%s\n", t.OS, t.Arch)
+	fmt.Fprintf(os.Stderr, "building for %s\n", t)
 	b, err := build(ctx, t, filepath.Join(scratch, t.Binary()))
 	if err != nil {
 		return nil, err
