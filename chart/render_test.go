@@ -38,7 +38,7 @@ func renderings(t *testing.T) []rendering {
 	given := fromFile(t, "testdata/secrets.yaml")
 	out := []rendering{{name: "default", values: given}}
 	presets, err := filepath.Glob(filepath.Join(chartDir, "presets", "*.yaml"))
-	if err != nil || len(presets) != 3 {
+	if err != nil || len(presets) != 7 {
 		t.Fatal(presets, err)
 	}
 	for _, file := range presets {

@@ -99,30 +99,39 @@ func deployToContext(ctx context.Context, a *app, o deployOptions) error {
 	if err != nil {
 		return err
 	}
-	note, end := a.task(release.SecretsID, "secrets of "+o.context)
+	return a.deployOn(ctx, o.context, in, c, nil)
+}
+
+// deployOn brings the release to a cluster and answers with what it did; more
+// is said to people after that, if there is more to say.
+func (a *app) deployOn(ctx context.Context, name string, in release.Input, c *cluster.Cluster, more func(io.Writer)) error {
+	note, end := a.task(release.SecretsID, "secrets of "+name)
 	keeper := release.Keeper{Want: in.Want, Store: in.Store, File: in.SecretsFile, Now: in.Now, Note: note}
 	book, err := keeper.Sync(ctx, c)
 	end(err)
 	if err != nil {
 		return err
 	}
-	note, end = a.task(release.ReleaseID, "release on "+o.context)
+	note, end = a.task(release.ReleaseID, "release on "+name)
 	out, err := release.Deployer{
 		Cluster: c, Want: in.Want, Note: note, Now: in.Now,
 		Smoke: release.Smoke{Cluster: c, Name: in.Want.Name, Book: book, Note: note}.Run,
 	}.Deploy(ctx, book)
 	end(err)
-	data := DeployData{Context: o.context, Outcome: out}
+	data := DeployData{Context: name, Outcome: out}
 	if err != nil {
 		a.data = data
 		return err
 	}
 	a.answer(data, func(w io.Writer) {
-		if !out.Changed {
-			fmt.Fprintf(w, "No changes: revision %d on %s is as it should be.\n", out.Revision, o.context)
-			return
+		if out.Changed {
+			fmt.Fprintf(w, "Revision %d serves on %s.\n", out.Revision, name)
+		} else {
+			fmt.Fprintf(w, "No changes: revision %d on %s is as it should be.\n", out.Revision, name)
 		}
-		fmt.Fprintf(w, "Revision %d serves on %s.\n", out.Revision, o.context)
+		if more != nil {
+			more(w)
+		}
 	})
 	return nil
 }

@@ -60,6 +60,7 @@ func newRoot(a *app) *cobra.Command {
 		newCmdKubeconfig(a),
 		newCmdTunnel(a),
 		newCmdRunner(a),
+		newCmdDev(a),
 		newCmdUninstall(a),
 		newCmdVersion(a),
 	)

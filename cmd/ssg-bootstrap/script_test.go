@@ -78,6 +78,9 @@ func setup(env *testscript.Env) error {
 	env.Setenv("HOME", home)
 	env.Setenv("USER", "tester")
 	env.Setenv("NO_COLOR", "1")
+	// The folder with nothing but the program, for scripts in which this
+	// computer's other programs must not be found.
+	env.Setenv("BIN", filepath.SplitList(env.Getenv("PATH"))[0])
 	env.Setenv("SSG_SUDO_PASSWORD", sudoPassword)
 	env.Setenv("FINGERPRINT", box.Fingerprint())
 	env.Setenv("PORT", strconv.Itoa(box.Addr().Port))
