@@ -171,8 +171,8 @@ func catalogue() map[Code]Entry {
 		BenchInterrupted: {Exit: ExitFailed, Means: "The box restarted while it was measured; the figures so far are printed.", Next: "run the same command again; it removes what was left behind first"},
 		BenchIncomplete:  {Exit: ExitFailed, Means: "Some rows could not be measured; each says why, the others are printed and kept.", Next: "mend what the empty rows name, then run the same command again"},
 		BenchRegressed:   {Exit: ExitChanges, Means: "bench --gate found a figure that is worse than in the last result.", Next: "see what changed with `ssg-bootstrap bench compare`"},
-		ToolMissing: {Exit: ExitFailed, Means: "A program that the command works with is not installed on this computer.", Next: "install the named program, then run the same command again"},
-		ToolFailed:  {Exit: ExitFailed, Means: "A program of this computer, docker or k3d, failed.", Next: "read what it said above; then run the same command again"},
+		ToolMissing:      {Exit: ExitFailed, Means: "A program that the command works with is not installed on this computer.", Next: "install the named program, then run the same command again"},
+		ToolFailed:       {Exit: ExitFailed, Means: "A program of this computer, docker or k3d, failed.", Next: "read what it said above; then run the same command again"},
 
 		ImageUnknown:    {Exit: ExitUsage, Means: "The registry, folder or archive has no such image.", Next: "check the image's name and tag"},
 		ImageUnsuitable: {Exit: ExitPreflight, Means: "The box cannot run the image: it is for another or a newer processor, or no image at all. Nothing was sent.", Next: "use an image for linux/amd64 that is made of Debian, Ubuntu or Alpine"},
