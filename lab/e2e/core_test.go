@@ -41,6 +41,7 @@ func TestCore(t *testing.T) {
 		{"uninstall leaves nothing of ours", uninstallLeavesNothing},
 		{"cut and killed on the way, it converges", cutAndKilledOnTheWay},
 		{"idle memory of k3s is clearly lower", idleMemoryIsLower},
+		{"the box is in a tailnet", theBoxIsInATailnet},
 	}
 	for _, part := range parts {
 		if !t.Run(part.name, func(t *testing.T) {

@@ -149,6 +149,13 @@ func TestTailnet(t *testing.T) {
 	}
 }
 
+// theBoxIsInATailnet is the core of it for any box.
+func theBoxIsInATailnet(t *testing.T, b *box, f *figures) {
+	n := b.inTailnet(t)
+	tailnetIsJoined(t, b, n, f)
+	tailnetStays(t, b, n, f)
+}
+
 func tailnetRefuses(t *testing.T, b *box, n *tailnet, _ *figures) {
 	var expired string
 	must(t, json.Unmarshal(n.turn(t, "new-key", "expired"), &expired))

@@ -149,7 +149,7 @@ func (s *Server) holdName(name, how string) error {
 		st.Devices = append(st.Devices, &device{
 			ID: tailcfg.NodeID(st.Made), Machine: key.NewMachine().Public(), Key: key.NewNode().Public(),
 			Name: label(name), Hostname: name, Tags: []string{HomelabTag}, Authorized: true, Addr: st.nextAddr(),
-			Created: s.now(), LastSeen: s.now(), ExpiryDisabled: true, Held: true, HeldLive: how != "dead",
+			Created: s.now(), LastSeen: s.now(), Expires: s.now().Add(userKeyLife), ExpiryDisabled: true, Held: true, HeldLive: how != "dead",
 			Hostinfo: &tailcfg.Hostinfo{Hostname: name, OS: "linux"},
 		})
 		return nil
