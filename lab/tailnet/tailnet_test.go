@@ -37,7 +37,7 @@ const patience = 2 * time.Minute
 // start opens the tailnet of a folder; stop ends it as a killed process would.
 func start(t *testing.T, dir string) (s *Server, stop func()) {
 	t.Helper()
-	s, err := Open(dir, slog.New(slog.DiscardHandler))
+	s, err := Open(dir, testLog())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +52,8 @@ func start(t *testing.T, dir string) (s *Server, stop func()) {
 	t.Cleanup(stop)
 	return s, stop
 }
+
+func testLog() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // turn turns a switch and returns what it says, if that is text.
 func turn(t *testing.T, s *Server, verb string, args ...string) string {
