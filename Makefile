@@ -38,10 +38,8 @@ golden: ## write anew what the tests expect; read the diff
 	UPDATE_GOLDEN=1 go test -count=1 -run 'Rendered|Mistake|Documented|Scripts|Golden' ./bootstrap/... ./chart/... ./profiles/... ./cmd/...
 
 .PHONY: generate
-generate: ## rewrite the JSON schemas in docs/schema
-	go generate ./bootstrap/spec ./bootstrap/bench
 generate: ## rewrite what is made from the code: docs/schema, docs/reference
-	go generate ./bootstrap/spec ./bootstrap/cli/reference
+	go generate ./bootstrap/spec ./bootstrap/bench ./bootstrap/cli/reference
 
 .PHONY: lint
 lint: ## gofmt and go vet

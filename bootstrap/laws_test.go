@@ -84,8 +84,6 @@ func TestForeignPackagesStayWhereTheyBelong(t *testing.T) {
 		{"github.com/rhysd/actionlint", []string{"runner/workflow"}},
 		{"tailscale.com/", []string{"bootstrap/tailnet"}},
 		{"filippo.io/age", []string{"bootstrap/secrets", "bootstrap/recovery/vault"}},
-		{"github.com/spf13/cobra", []string{"bootstrap/cli"}},
-		{"filippo.io/age", []string{"bootstrap/secrets"}},
 		{"github.com/spf13/cobra", []string{"bootstrap/cli", "bootstrap/cli/reference"}},
 		{"github.com/spf13/pflag", []string{"bootstrap/cli"}},
 	}
