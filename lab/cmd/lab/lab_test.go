@@ -2,12 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/control"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/vm"
@@ -78,6 +81,64 @@ func TestEnv(t *testing.T) {
 	}
 	if _, err := runLab(t, "env", "--name", "second", "nonsense"); err == nil || !strings.Contains(err.Error(), "sudo_password") {
 		t.Errorf("lab env nonsense: %v", err)
+	}
+}
+
+// The command's words reach the stand-in in the background, and what it shows
+// comes back.
+func TestGitHubFromTheCommandLine(t *testing.T) {
+	dir := box(t, "oldpc")
+	out, err := runLab(t, "env", "github_token")
+	token := strings.TrimSpace(out)
+	if err != nil || filepath.Dir(token) != dir {
+		t.Fatalf("lab env github_token: %q, %v", out, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	config := control.Config{Socket: filepath.Join(dir, socketFile), Target: "127.0.0.1:1", Mirror: t.TempDir(), GitHub: control.GitHub{State: filepath.Join(dir, githubStateFile), Token: token}}
+	go func() { ended <- control.Serve(ctx, config) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	for out, err = runLab(t, "github", "runners"); err != nil && ctx.Err() == nil; out, err = runLab(t, "github", "runners") {
+		select {
+		case err := <-ended:
+			t.Fatalf("ended at once: %v", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	if out != "no runner is registered\n" {
+		t.Errorf("lab github runners: %q", out)
+	}
+	if out, err := runLab(t, "github", "runners", "--json"); err != nil || strings.TrimSpace(out) != "[]" {
+		t.Errorf("lab github runners --json: %q, %v", out, err)
+	}
+	address, err := runLab(t, "env", "github")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runLab(t, "github", "fail", "503", "1"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Get(strings.TrimSpace(address) + "/repos/omkar619-dev/studentsystemgo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	log, err := runLab(t, "github", "log")
+	if fields := strings.Fields(log); err != nil || len(fields) != 6 || fields[2] != "503" || fields[5] != "nobody" {
+		t.Errorf("lab github log: %q, %v", log, err)
+	}
+	for _, args := range [][]string{{"public", "on"}, {"corrupt", "on"}, {"min-version", "2.350.0"}, {"deprecate", "2.340.0", "soon"}} {
+		if _, err := runLab(t, append([]string{"github"}, args...)...); err != nil {
+			t.Errorf("lab github %v: %v", args, err)
+		}
+	}
+	if _, err := runLab(t, "github", "busy", "oldpc", "on"); err == nil || !strings.Contains(err.Error(), `no runner "oldpc"`) {
+		t.Errorf("lab github busy of a runner that is not there: %v", err)
 	}
 }
 
