@@ -40,7 +40,6 @@ func TestCore(t *testing.T) {
 		{"a large file needs little memory", aLargeFileNeedsLittleMemory},
 		{"uninstall leaves nothing of ours", uninstallLeavesNothing},
 		{"cut and killed on the way, it converges", cutAndKilledOnTheWay},
-		{"idle memory of k3s is clearly lower", idleMemoryIsLower},
 		{"the box is in a tailnet", theBoxIsInATailnet},
 	}
 	for _, part := range parts {
