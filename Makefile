@@ -48,13 +48,15 @@ lint: ## gofmt and go vet
 
 include lab/lab.mk
 
+# What a command that leads to the lab needs to know, each from its own file.
+LAB_SECRETS = $(foreach s,SSG_SUDO_PASSWORD:sudo_password GITHUB_TOKEN:github_token TS_API_CLIENT_ID:tailscale_client_id TS_API_CLIENT_SECRET:tailscale_client_secret,$(firstword $(subst :, ,$s))="$$(cat "$$($(LAB) env $(lastword $(subst :, ,$s)))")")
+
 .PHONY: demo
 demo: build lab ## start the emulated Core 2 Duo, install on it, show the result
 	@echo "== ssg-bootstrap install --host oldpc"
-	@SSG_SUDO_PASSWORD="$$(cat "$$($(LAB) env sudo_password)")" GITHUB_TOKEN="$$(cat "$$($(LAB) env github_token)")" \
-	  $(BIN) --config "$$($(LAB) env config)" install --host oldpc
+	@$(LAB_SECRETS) $(BIN) --config "$$($(LAB) env config)" install --host oldpc
 	@echo "== ssg-bootstrap status --host oldpc"
-	@SSG_SUDO_PASSWORD="$$(cat "$$($(LAB) env sudo_password)")" $(BIN) --config "$$($(LAB) env config)" status --host oldpc
+	@$(LAB_SECRETS) $(BIN) --config "$$($(LAB) env config)" status --host oldpc
 
 .PHONY: e2e
 e2e: build lab-build ## the core path on the emulated box, every figure printed
