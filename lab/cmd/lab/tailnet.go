@@ -207,3 +207,14 @@ func addTailnet(values map[string]string, info control.Info) {
 	values["tailnet_control"] = info.Tailnet.Control
 	values["tailnet_proxy"] = info.Tailnet.Proxy
 }
+
+// tellTailnet says where the credentials of the tailnet are, if there is one.
+func tellTailnet(ctx context.Context, out io.Writer, guest *vm.Guest) error {
+	info, err := control.Dial(pathOf(guest, control.TailnetSocket)).TailnetInfo(ctx)
+	if err != nil {
+		_, err := fmt.Fprintln(out, "no tailnet     `lab build` makes what runs it, then `lab up` starts it")
+		return err
+	}
+	_, err = fmt.Fprintf(out, "tailnet key    %s\n", info.AuthKey)
+	return err
+}

@@ -67,7 +67,10 @@ func up(ctx context.Context, l *lab, options upOptions) error {
 		return err
 	}
 	fmt.Fprintf(options.out, "%s is up (%s, login after %.0f s)\n", l.name, guest.State().Accel, time.Since(start).Seconds())
-	return tell(options.out, guest)
+	if err := tell(options.out, guest); err != nil {
+		return err
+	}
+	return tellTailnet(ctx, options.out, guest)
 }
 
 // tell says how to reach the box.
