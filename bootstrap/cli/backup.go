@@ -135,6 +135,14 @@ func (s *session) backup(ctx context.Context, parts []string) (BackupData, error
 		Namespace: in.Want.Namespace, Release: in.Want.Name,
 	}
 	s.warnOfClock(v)
+	half, err := s.box(in.Want).Restoring(ctx, host.ReadOnly(s.client))
+	if err != nil {
+		return BackupData{}, err
+	}
+	if half != "" {
+		return BackupData{}, fault.New(fault.BackupFailed, "finish that first: `ssg-bootstrap install --host HOST` for a whole box, else `ssg-bootstrap restore --host HOST` with the same --only",
+			"backup %s is half restored on %s: what is there now is worth no backup", half, s.name)
+	}
 	seen, err := s.deployed(ctx, in.Want)
 	if err != nil {
 		return BackupData{}, err

@@ -14,6 +14,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 )
 
@@ -57,6 +58,8 @@ that exists is not overwritten without --force.`,
 type InitData struct {
 	Path string `json:"path"`
 	Host string `json:"host"`
+	// Identity is the file with the age identity that opens secrets and backups.
+	Identity string `json:"identity"`
 }
 
 func initRun(ctx context.Context, a *app, o initOptions) error {
@@ -81,8 +84,14 @@ func initRun(ctx context.Context, a *app, o initOptions) error {
 	if err := atomicfile.Write(full, text, 0o644); err != nil {
 		return err
 	}
-	a.answer(InitData{Path: full, Host: o.Name}, func(w io.Writer) {
-		fmt.Fprintf(w, "Wrote %s. What next:\n\n  ssg-bootstrap doctor --host %s\n  ssg-bootstrap plan --host %s\n", path, o.Name, o.Name)
+	// Now, so that there is something to keep a copy of before there is
+	// something to lose.
+	if _, err := secrets.WriteKeyring(a.stateDir(), nil, nil); err != nil {
+		return err
+	}
+	identity := secrets.IdentityPath(a.stateDir())
+	a.answer(InitData{Path: full, Host: o.Name, Identity: identity}, func(w io.Writer) {
+		fmt.Fprintf(w, "Wrote %s. What next:\n\n  ssg-bootstrap doctor --host %s\n  ssg-bootstrap plan --host %s\n\nSecrets and backups are encrypted for %s:\nkeep a copy where you would not lose both (docs/recovery.md).\n", path, o.Name, o.Name, identity)
 	})
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
@@ -82,12 +83,35 @@ func restoreRun(ctx context.Context, a *app, o restoreOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := s.goOn(ctx, &o); err != nil {
+		return err
+	}
 	// Found now: the backup of what is replaced will be newer.
 	e, err := v.Find(o.id)
 	if err != nil {
 		return err
 	}
 	return s.restore(ctx, v, e, o)
+}
+
+// goOn makes a restore that broke off the one that is meant: the newest backup
+// is by now that of what it replaced. What is there is half of one and half of
+// the other, and is not backed up.
+func (s *session) goOn(ctx context.Context, o *restoreOptions) error {
+	in, err := s.a.releaseInput(s.name, s.spec.Release, s.spec.Profile)
+	if err != nil {
+		return err
+	}
+	half, err := s.box(in.Want).Restoring(ctx, host.ReadOnly(s.client))
+	if err != nil || half == "" {
+		return err
+	}
+	o.noBackup, o.yes = true, o.yes || o.id == "latest"
+	if o.id == "latest" {
+		o.id = half
+		s.a.tell("going on with the restore of backup " + half)
+	}
+	return nil
 }
 
 func (s *session) restore(ctx context.Context, v *vault.Vault, e vault.Entry, o restoreOptions) error {

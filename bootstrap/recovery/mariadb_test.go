@@ -146,6 +146,9 @@ func TestDatabasesComeBackAsTheyWere(t *testing.T) {
 		if err := r.Into(t.Context(), try.entry, m, []string{MySQL}, func(_ string, done Restored) { out = done }); err != nil {
 			t.Fatal(err)
 		}
+		if id, err := l.box().Restoring(t.Context(), l); err != nil || id != "" {
+			t.Errorf("backup %q is still being restored, %v", id, err)
+		}
 		if got := d.checksums(); got != try.want {
 			t.Errorf("backup %s came back as\n%s\nwant\n%s", try.entry.ID, got, try.want)
 		}

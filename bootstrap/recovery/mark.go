@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
@@ -72,4 +73,25 @@ func numbers(version string) []int {
 		out = append(out, n)
 	}
 	return out
+}
+
+// restoringPath is where a restore into a running box says what it restores; it
+// goes when that is done.
+func (b Box) restoringPath() string { return b.at(in, "restoring") }
+
+// Restoring is the backup of which parts are half restored; empty for none.
+// What the services hold is then neither the one nor the other.
+func (b Box) Restoring(ctx context.Context, r host.Reader) (string, error) {
+	m, err := b.ReadMark(ctx, r)
+	if err != nil {
+		return "", err
+	}
+	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", `[ ! -e "$1" ] || cat "$1"`, "sh", b.restoringPath()}, Root: true})
+	if id := strings.TrimSpace(string(out)); err != nil || id != "" {
+		return id, err
+	}
+	if m.Unfinished() {
+		return m.ID, nil
+	}
+	return "", nil
 }

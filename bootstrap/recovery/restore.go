@@ -200,6 +200,10 @@ type Service func(ctx context.Context, next func() ([]byte, error)) (Restored, e
 
 // Into restores parts into a running box, one after the other.
 func (r Restorer) Into(ctx context.Context, e vault.Entry, m vault.Manifest, only []string, done func(part string, out Restored)) error {
+	note := host.File{Path: r.Box.restoringPath(), Mode: 0o600, Content: []byte(e.ID + "\n")}
+	if err := r.Box.Host.Put(ctx, note); err != nil {
+		return fmt.Errorf("note what is restored: %w", err)
+	}
 	for _, name := range only {
 		p, _ := m.Part(name)
 		out, err := r.one(ctx, e, p)

@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,7 +74,8 @@ k3s kubectl -n `+namespace+` get secrets -l app.kubernetes.io/managed-by=ssg-boo
 sha256sum </var/lib/rancher/k3s/server/token
 sha256sum </var/lib/rancher/k3s/server/tls/server-ca.crt
 cat /etc/rancher/node/password | sha256sum
-cat /var/lib/rancher/k3s/storage/*_default_drill/file`))
+cat /var/lib/rancher/k3s/storage/*_default_drill/file
+`+queues+` | sort`))
 	return out.String()
 }
 
@@ -101,7 +103,36 @@ func (d *drill) fill(t *testing.T, f *figures) {
 	f.add(t, "install of the box that will be lost", "%s", seconds(r.took))
 	d.mariadb(t, "CREATE TABLE drill (id INT PRIMARY KEY AUTO_INCREMENT, a VARCHAR(64), b VARCHAR(200)); INSERT INTO drill (a, b) SELECT md5(seq), concat(sha2(seq, 256), sha2(seq + 1, 256)) FROM seq_1_to_50000;")
 	d.root(t, drillVolume)
+	d.leaveMessages(t, 5)
 }
+
+// leaveMessages lets the application send mails that nobody takes: the worker
+// is away.
+func (d *drill) leaveMessages(t *testing.T, n int) {
+	t.Helper()
+	d.mariadb(t, "INSERT INTO execs (first_name, last_name, email, username, password, role) VALUES ('D', 'Rill', 'drill@example.org', 'drill', 'x', 'admin');")
+	d.root(t, kubectl+"scale deployment -l app.kubernetes.io/component=worker --replicas=0 && "+kubectl+"wait --for=delete pod -l app.kubernetes.io/component=worker --timeout=180s")
+	host := strings.TrimSpace(d.root(t, kubectl+"get ingress -o jsonpath='{.items[0].spec.rules[0].host}'"))
+	for range n {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/execs/forgotpassword", d.guest.State().Ports.HTTP), strings.NewReader(`{"email":"drill@example.org"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Host = host
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("forgot password: %s", resp.Status)
+		}
+	}
+	d.until(t, time.Minute, `{ [ "$(`+queues+` | awk '{ n += $2 } END { print n }')" = `+fmt.Sprint(n)+` ]; }`)
+}
+
+const queues = kubectl + "exec rabbitmq-0 -- rabbitmqctl --quiet list_queues name messages_ready --no-table-headers"
 
 // backupData is what `backup` answers.
 type backupData struct {
