@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -85,7 +86,11 @@ func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
 	if err != nil {
 		return err
 	}
-	findings := append(append(s.check(m), audit...), tidied...)
+	jobs, err := s.runnerFindings(ctx)
+	if err != nil {
+		return err
+	}
+	findings := slices.Concat(s.check(m), audit, tidied, jobs)
 	if o.crash {
 		left, err := s.afterCrash(ctx)
 		if err != nil {

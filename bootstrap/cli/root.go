@@ -61,6 +61,7 @@ func newRoot(a *app) *cobra.Command {
 		newCmdTunnel(a),
 		newCmdRunner(a),
 		newCmdDev(a),
+		newCmdWorkflow(a),
 		newCmdUninstall(a),
 		newCmdVersion(a),
 	)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
@@ -136,6 +137,31 @@ func (s *session) runner() (*runner.Input, error) {
 		return nil, err
 	}
 	return s.a.runnerInput(resolved, nil)
+}
+
+// runnerStatus is how the runner of the box is; nil where it is to be none.
+func (s *session) runnerStatus(ctx context.Context) (*runner.Status, error) {
+	in, err := s.runner()
+	if err != nil || in == nil {
+		return nil, err
+	}
+	st, err := runner.Look(ctx, host.ReadOnly(s.client), *in)
+	return &st, err
+}
+
+// runnerFindings grade the runner for doctor.
+func (s *session) runnerFindings(ctx context.Context) ([]facts.Finding, error) {
+	in, err := s.runner()
+	if err != nil || in == nil {
+		return nil, err
+	}
+	_, end := s.a.task("runner", "look at the runner")
+	st, err := runner.Look(ctx, host.ReadOnly(s.client), *in)
+	end(err)
+	if err != nil {
+		return nil, err
+	}
+	return append(st.Findings(s.facts, s.a.env.Now()), runner.Public(ctx, *in)...), nil
 }
 
 func runnerStatusRun(ctx context.Context, a *app, o hostFlags) error {

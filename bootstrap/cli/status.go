@@ -12,6 +12,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
+	"github.com/omkar619-dev/ssg-bootstrap/runner"
 )
 
 func newCmdStatus(a *app) *cobra.Command {
@@ -37,6 +38,8 @@ type StatusData struct {
 	Bench *bench.Leftover `json:"bench,omitempty"`
 	// Backup says how old the newest one on this computer is.
 	Backup string `json:"backup"`
+	// Runner is nil where the configuration makes no runner of the box.
+	Runner *runner.Status `json:"runner,omitempty"`
 }
 
 func statusRun(ctx context.Context, a *app, o hostFlags) error {
@@ -63,6 +66,9 @@ func statusRun(ctx context.Context, a *app, o hostFlags) error {
 		return err
 	}
 	d.Backup = backupAge(v, a.env.Now(), s.cfg.Backup.Old()).said
+	if d.Runner, err = s.runnerStatus(ctx); err != nil {
+		return err
+	}
 	a.answer(d, func(w io.Writer) { d.write(w, a.width(), a.env.Now()) })
 	return d.verdict()
 }

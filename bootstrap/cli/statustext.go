@@ -26,6 +26,9 @@ func (d StatusData) write(w io.Writer, width int, now time.Time) {
 	if d.Bench != nil {
 		row("bench", "%s measures boots, or broke off: then `ssg-bootstrap bench --clean --host %s` removes what is left", d.Bench.Holder, d.Host)
 	}
+	if d.Runner != nil {
+		describeRunner(row, *d.Runner)
+	}
 	row("backup", "%s", d.Backup)
 	_ = t.Write(w, width)
 }

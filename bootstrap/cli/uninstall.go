@@ -11,11 +11,14 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
+	"github.com/omkar619-dev/ssg-bootstrap/runner"
 )
 
 type uninstallOptions struct {
 	hostFlags
 	confirm string
+	// leave keeps the runner's record at GitHub.
+	leave bool
 }
 
 func newCmdUninstall(a *app) *cobra.Command {
@@ -24,14 +27,16 @@ func newCmdUninstall(a *app) *cobra.Command {
 		Use:   "uninstall",
 		Short: "Remove k3s and all of its data from the box",
 		Long: `Remove k3s and all of its data from the box, after you typed the host's name. It
-says first what data goes. The settings of the operating system (zram, kernel
-parameters, the journal's limit, the firewall table that closes the API's port)
-stay; they do no harm.`,
+says first what data goes. A runner is unregistered at GitHub before; where
+GitHub cannot be reached, nothing is removed without --leave-at-github. The
+settings of the operating system (zram, kernel parameters, the journal's limit,
+the firewall table that closes the API's port) stay; they do no harm.`,
 		Example: "  ssg-bootstrap uninstall --host oldpc\n  ssg-bootstrap uninstall --host oldpc --confirm oldpc",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return uninstallRun(cmd.Context(), a, o) },
 	}
 	o.hostFlags.add(a, cmd)
+	cmd.Flags().BoolVar(&o.leave, "leave-at-github", false, "do not ask GitHub to forget the runner; it then shows it as offline for 14 days")
 	cmd.Flags().StringVar(&o.confirm, "confirm", "", "the host's `name`, typed beforehand; the data is lost")
 	return cmd
 }
@@ -40,6 +45,8 @@ stay; they do no harm.`,
 type UninstallData struct {
 	Host    string     `json:"host"`
 	Removed []k3s.Data `json:"removed,omitempty"`
+	// Runner is the one that was unregistered, if there was any.
+	Runner string `json:"runner,omitempty"`
 }
 
 func uninstallRun(ctx context.Context, a *app, o uninstallOptions) error {
@@ -67,16 +74,37 @@ func uninstallRun(ctx context.Context, a *app, o uninstallOptions) error {
 	if err := o.confirmed(ctx, newPrompter(a), s.name); err != nil {
 		return err
 	}
+	// The runner first: once it is gone, no job deploys to what is going.
+	name, err := s.dismiss(ctx, o.leave)
+	if err != nil {
+		return err
+	}
 	note, end := a.task("uninstall", "remove k3s")
 	err = k3s.Uninstall(ctx, s.client, note)
 	end(err)
 	if err != nil {
 		return err
 	}
-	a.answer(UninstallData{Host: s.name, Removed: lost}, func(w io.Writer) {
+	a.answer(UninstallData{Host: s.name, Removed: lost, Runner: name}, func(w io.Writer) {
 		fmt.Fprintf(w, "k3s and its data are gone from %s. `ssg-bootstrap install --host %s` makes a new cluster.\n", s.name, s.name)
 	})
 	return nil
+}
+
+// dismiss removes the runner, where the configuration has one, and returns its
+// name.
+func (s *session) dismiss(ctx context.Context, leave bool) (string, error) {
+	in, err := s.runner()
+	if err != nil || in == nil {
+		return "", err
+	}
+	note, end := s.a.task("runner", "remove the runner "+in.Want.Name)
+	gone, err := runner.Remove(ctx, s.client, *in, runner.Removal{Leave: leave, Note: note})
+	end(err)
+	if err != nil || !gone.Here && !gone.There {
+		return "", err
+	}
+	return in.Want.Name, nil
 }
 
 func (s *session) atRisk(ctx context.Context) ([]k3s.Data, error) {
