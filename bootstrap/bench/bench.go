@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
 )
@@ -139,11 +140,7 @@ func (b *Bencher) inScratch(ctx context.Context, s *scratch) (err error) {
 		b.noRoom(s.objects)
 		return nil
 	}
-	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidying)
-		defer cancel()
-		err = errors.Join(err, Clean(ctx, b.Cluster, b.Want.Waits.Stall, b.Note))
-	}()
+	defer func() { err = errors.Join(err, b.tidy(ctx)) }()
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -167,6 +164,26 @@ func (b *Bencher) inScratch(ctx context.Context, s *scratch) (err error) {
 		return lost(b.coldDeploys(ctx, s, sw))
 	}
 	return nil
+}
+
+// tidy removes the scratch namespace also after Ctrl-C, and once the cluster
+// answers again after a restart of the box. Out of reach, it is left to the
+// next run.
+func (b *Bencher) tidy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidying)
+	defer cancel()
+	for {
+		err := Clean(ctx, b.Cluster, b.Want.Waits.Stall, b.Note)
+		if fault.CodeOf(err) != fault.ClusterUnreachable {
+			return err
+		}
+		b.Note("waiting for the cluster, to remove the scratch namespace")
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(10 * time.Second):
+		}
+	}
 }
 
 func (b *Bencher) stopWatch(ctx context.Context, w Watch) error {

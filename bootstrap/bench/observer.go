@@ -203,6 +203,9 @@ func (o *observer) Stop(ctx context.Context) error { return stopObserver(ctx, o.
 const stopScript = `systemctl stop "$1.service" 2>/dev/null
 rm -rf "$2"`
 
+// StopObserver ends an observer that an earlier run may have left on the box.
+func StopObserver(ctx context.Context, h host.Host) error { return stopObserver(ctx, h) }
+
 func stopObserver(ctx context.Context, h host.Host) error {
 	if _, err := h.Run(ctx, host.Command{Argv: []string{"sh", "-c", stopScript, "sh", observerUnit, observerDir}, Root: true}); err != nil {
 		return fmt.Errorf("stop the observer: %w", err)

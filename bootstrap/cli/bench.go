@@ -198,6 +198,9 @@ func (s *session) benchInput(ctx context.Context, o benchOptions) (bench.Input, 
 // cleanBench removes what an earlier run left on the box. This run holds the
 // box's lock, so nobody is at work with it.
 func (s *session) cleanBench(ctx context.Context, c *cluster.Cluster) error {
+	if err := bench.StopObserver(ctx, s.client); err != nil {
+		return err
+	}
 	left, err := bench.FindLeftover(ctx, c)
 	if err != nil || left == nil {
 		return err
