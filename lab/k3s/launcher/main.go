@@ -146,6 +146,10 @@ func stage(serverArgs []string) (string, error) {
 		return "", err
 	}
 	defer archive.Close()
+	// What root has unpacked serves everybody: no user needs a copy at home.
+	if dir, there := payload.Staged(settings.DefaultDataDir(0), archive); there && os.Getuid() != 0 {
+		return filepath.Join(dir, "bin"), nil
+	}
 	dir, err := payload.Stage(dataDir, archive)
 	if err != nil {
 		return "", err

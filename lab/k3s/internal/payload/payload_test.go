@@ -72,6 +72,29 @@ func TestStageUnpacksOnceAndPointsCurrent(t *testing.T) {
 	}
 }
 
+func TestStagedFindsWhatAnotherHasUnpacked(t *testing.T) {
+	content, dataDir := packed(t), t.TempDir()
+	file := filepath.Join(t.TempDir(), "k3s")
+	if err := os.WriteFile(file, content, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	if dir, there := Staged(dataDir, a); there {
+		t.Errorf("found %s before anything was unpacked", dir)
+	}
+	want, err := stage(t, content, dataDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if dir, there := Staged(dataDir, a); !there || dir != want {
+		t.Errorf("found %q, %t, want %s", dir, there, want)
+	}
+}
+
 func TestPackIsDeterministic(t *testing.T) {
 	if !bytes.Equal(packed(t), packed(t)) {
 		t.Fatal("two packs of the same files differ")

@@ -41,6 +41,14 @@ func Stage(dataDir string, a *Archive) (string, error) {
 	return dir, pointCurrent(root, a.Name())
 }
 
+// Staged returns the folder under dataDir that holds the archive unpacked, if
+// there is one.
+func Staged(dataDir string, a *Archive) (string, bool) {
+	dir := filepath.Join(dataDir, "data", a.Name())
+	_, err := os.Stat(dir)
+	return dir, err == nil
+}
+
 func isCurrent(root, name string) bool {
 	target, err := os.Readlink(filepath.Join(root, "current"))
 	if err != nil || filepath.Base(target) != name {
