@@ -21,3 +21,18 @@ func newFiles(t *testing.T, files map[string]string) string {
 	t.Cleanup(server.Close)
 	return server.URL
 }
+
+// The file that kubectl would read by itself is root's.
+func TestJobsKubectlReadsNoConfigurationOfRoots(t *testing.T) {
+	var env string
+	for _, f := range ownFiles() {
+		if strings.HasSuffix(f.path, "/.env") {
+			env = f.content
+		}
+	}
+	for _, want := range []string{"\nKUBECONFIG=" + kubeconfigPath + "\n", "\nK3S_CONFIG_FILE=/dev/null\n"} {
+		if !strings.Contains(env, want) {
+			t.Errorf(".env lacks %q: %q", want, env)
+		}
+	}
+}

@@ -68,11 +68,12 @@ InaccessiblePaths=-/etc/rancher -/var/lib/rancher/k3s/server -/var/lib/rancher/k
 type ownFile struct{ path, content string }
 
 // ownFiles are what every job gets: where programs are, and which cluster it
-// deploys to.
+// deploys to. kubectl is k3s under another name, and begins by reading the
+// server's configuration, which is root's: one that it may not read is the end.
 func ownFiles() []ownFile {
 	return []ownFile{
 		{rootDir + "/.path", jobPath + "\n"},
-		{rootDir + "/.env", "LANG=C.UTF-8\nKUBECONFIG=" + kubeconfigPath + "\n"},
+		{rootDir + "/.env", "LANG=C.UTF-8\nKUBECONFIG=" + kubeconfigPath + "\nK3S_CONFIG_FILE=/dev/null\n"},
 	}
 }
 
