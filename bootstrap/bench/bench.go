@@ -58,6 +58,8 @@ type Bencher struct {
 	// Tag is the application's image tag that the box runs.
 	Tag    string
 	Holder string
+	// Free is what the box had to give when it was looked at.
+	Free Free
 	Options
 	Note func(string)
 	Now  func() time.Time
@@ -136,7 +138,7 @@ const tidying = 10 * time.Minute
 
 // inScratch measures in the scratch namespace and removes it however it ends.
 func (b *Bencher) inScratch(ctx context.Context, s *scratch) (err error) {
-	if b.room = roomFor(ctx, b.Cluster, s.objects); b.room != nil && !b.StopRelease {
+	if b.room = roomFor(ctx, b.Cluster, s.objects, b.Free); b.room != nil && !b.StopRelease {
 		b.noRoom(s.objects)
 		return nil
 	}

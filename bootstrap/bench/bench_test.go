@@ -299,3 +299,22 @@ func TestAStoppedReleaseIsStartedAgainAlsoByTheNextRun(t *testing.T) {
 		t.Errorf("%d pods are wanted, want %d", n, two)
 	}
 }
+
+func TestAFullDiskAndMemoryAreSeenBeforehand(t *testing.T) {
+	for what, free := range map[string]Free{
+		"disk (3 GB free of 27 GB)":       {Disk: 3e9, DiskSize: 500e9, Memory: 3e9},
+		"free memory (95 MiB of 696 MiB)": {Disk: 300e9, DiskSize: 500e9, Memory: 95 << 20},
+	} {
+		y := newToy(t)
+		b := y.bencher(Options{Wants: func(m Metric) bool { return m == RedisFirst }})
+		b.Free = free
+		rows, _, _, err := b.Boots(t.Context())
+		if err != nil || len(rows) != 1 || rows[0].Failure == nil || !strings.Contains(rows[0].Failure.Text, what) {
+			t.Errorf("%s: %v, %+v", what, err, rows)
+			if len(rows) == 1 {
+				t.Errorf("%+v", rows[0].Failure)
+			}
+		}
+		y.untouched()
+	}
+}

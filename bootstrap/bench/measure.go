@@ -60,6 +60,15 @@ func boxOf(f facts.Facts) Box {
 	}
 }
 
+// freeOf is what the box has left; the last file system is that of k3s's data.
+func freeOf(f facts.Facts) Free {
+	out := Free{Memory: f.Memory.Available}
+	if n := len(f.FileSystems); n > 0 {
+		out.Disk, out.DiskSize = f.FileSystems[n-1].Free, f.FileSystems[n-1].Size
+	}
+	return out
+}
+
 func (in Input) measure(ctx context.Context, r *Result) error {
 	for _, part := range []func(context.Context, *Result) error{in.memory, in.link, in.disk, in.boots, in.reboot} {
 		if err := part(ctx, r); err != nil {
@@ -140,7 +149,7 @@ func (in Input) boots(ctx context.Context, r *Result) error {
 	}
 	note, end := in.Task("bench-boots", "measure boots")
 	b := Bencher{
-		Host: in.Host, Cluster: in.Cluster, Want: *in.Want, Tag: in.Tag, Holder: in.Holder, Options: in.Options, Note: note, Now: in.Now,
+		Host: in.Host, Cluster: in.Cluster, Want: *in.Want, Tag: in.Tag, Holder: in.Holder, Free: freeOf(in.Facts), Options: in.Options, Note: note, Now: in.Now,
 		Watch: func(ctx context.Context, namespace string, rules []Rule) (Watch, error) {
 			return Observe(ctx, in.Host, namespace, rules)
 		},

@@ -113,20 +113,14 @@ func (o objects) probePeriod(component string) float64 {
 	return period
 }
 
-// requests is what all pods together ask for: bytes, thousandths of a core and
-// bytes of volumes.
-func (o objects) requests() (memory, cpu, disk int64) {
+// requests is what all pods together ask for: bytes and thousandths of a core.
+func (o objects) requests() (memory, cpu int64) {
 	for _, c := range o.present() {
 		spec, _ := o.pod(c.name)
 		m, u := podRequests(spec)
 		memory, cpu = memory+m, cpu+u
 	}
-	for _, s := range o.sets {
-		for _, v := range s.Spec.VolumeClaimTemplates {
-			disk += v.Spec.Resources.Requests.Storage().Value()
-		}
-	}
-	return memory, cpu, disk
+	return memory, cpu
 }
 
 func podRequests(spec corev1.PodSpec) (memory, cpu int64) {

@@ -15,7 +15,8 @@ import (
 // roomFor asks whether a second release fits beside what runs, by what
 // Kubernetes goes by when it finds a place for a pod: the requests. The error
 // says what is missing.
-func roomFor(ctx context.Context, c *cluster.Cluster, o objects) error {
+func roomFor(ctx context.Context, c *cluster.Cluster, o objects, free Free) error {
+	lacks := free.lacks(o)
 	nodes, err := c.Client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return c.Explain("look at the node", err)
@@ -42,8 +43,7 @@ func roomFor(ctx context.Context, c *cluster.Cluster, o objects) error {
 		m, u := podRequests(p.Spec)
 		memory, cpu, slots = memory-m, cpu-u, slots-1
 	}
-	needMemory, needCPU, _ := o.requests()
-	var lacks []string
+	needMemory, needCPU := o.requests()
 	if needMemory > memory {
 		lacks = append(lacks, fmt.Sprintf("memory for its requests (%s of %s)", report.MemoryBytes(max(0, memory)), report.MemoryBytes(needMemory)))
 	}
@@ -58,4 +58,33 @@ func roomFor(ctx context.Context, c *cluster.Cluster, o objects) error {
 		return nil
 	}
 	return fmt.Errorf("the box has no room for a second release beside the one that serves: it lacks %s", strings.Join(lacks, " and "))
+}
+
+// Free is what the kernel has to give, in bytes: requests are only what was
+// reserved, and volumes are folders that nobody bounds.
+type Free struct {
+	Memory, Disk, DiskSize int64
+}
+
+const (
+	// scratchDisk is what a release writes in its first minutes: the logs and
+	// tablespaces of two databases, and RabbitMQ's, which stops below its own
+	// limit.
+	scratchDisk = 2 << 30
+	// evictsBelow is the share of a disk below which the kubelet throws pods
+	// out, in percent.
+	evictsBelow = 5
+)
+
+// lacks says what the kernel cannot give. Nothing is said where nothing is
+// known.
+func (f Free) lacks(o objects) []string {
+	var out []string
+	if need, _ := o.requests(); f.Memory > 0 && f.Memory < need {
+		out = append(out, fmt.Sprintf("free memory (%s of %s)", report.MemoryBytes(f.Memory), report.MemoryBytes(need)))
+	}
+	if need := f.DiskSize*evictsBelow/100 + scratchDisk; f.DiskSize > 0 && f.Disk < need {
+		out = append(out, fmt.Sprintf("disk (%s free of %s)", report.Bytes(f.Disk), report.Bytes(need)))
+	}
+	return out
 }
