@@ -83,14 +83,13 @@ func (a *app) runnerInput(s spec.Spec, store runner.Store) (*runner.Input, error
 	if s.Runner == nil {
 		return nil, nil
 	}
+	credential := githubCredential{a, s.Runner.Repository}
+	token, err := credential.given()
+	if err != nil {
+		return nil, err
+	}
 	gh, err := github.New(github.Options{
-		API:        s.Runner.API,
-		Repository: s.Runner.Repository,
-		Token:      secrets.NewValue(cmp.Or(a.env.Getenv("GITHUB_TOKEN"), a.env.Getenv("GH_TOKEN"))),
-		Ask: func(ctx context.Context) (secrets.Value, error) {
-			return newPrompter(a).Secret(ctx, "GitHub token for "+s.Runner.Repository+" (Administration: read and write)")
-		},
-		Tell: a.news,
+		API: s.Runner.API, Repository: s.Runner.Repository, Token: token, Ask: credential.ask, Tell: a.news,
 	})
 	if err != nil {
 		return nil, err
@@ -106,6 +105,44 @@ func (a *app) runnerInput(s spec.Spec, store runner.Store) (*runner.Input, error
 		Tell:      a.news,
 	}, nil
 }
+
+// githubCredential is the token with which GitHub is asked about a repository.
+type githubCredential struct {
+	a          *app
+	repository string
+}
+
+func (c githubCredential) key() secrets.Key { return secrets.Key("github/" + c.repository) }
+
+// given is the token of the environment, else the one that was kept.
+func (c githubCredential) given() (secrets.Value, error) {
+	if t := cmp.Or(c.a.env.Getenv("GITHUB_TOKEN"), c.a.env.Getenv("GH_TOKEN")); t != "" {
+		return secrets.NewValue(t), nil
+	}
+	book, err := credentialStore(c.a).Load()
+	return book.Secrets[c.key()], err
+}
+
+// ask asks for the token and keeps it encrypted, as a run that repairs the
+// runner needs it again.
+func (c githubCredential) ask(ctx context.Context) (secrets.Value, error) {
+	text, err := newPrompter(c.a).Secret(ctx, "GitHub token for "+c.repository+" (Administration: read and write), which is kept encrypted")
+	if err != nil || strings.TrimSpace(text.Reveal()) == "" {
+		return secrets.Value{}, err
+	}
+	token := secrets.NewValue(strings.TrimSpace(text.Reveal()))
+	store := credentialStore(c.a)
+	book, err := store.Load()
+	if err != nil {
+		return secrets.Value{}, err
+	}
+	book.Secrets = book.Secrets.With(secrets.Set{c.key(): token})
+	return token, store.Save(&book)
+}
+
+// credentialStore is shared by all hosts: what opens GitHub or a tailnet belongs
+// to no box. No host is called like it.
+func credentialStore(a *app) *secrets.Store { return secrets.NewStore(a.stateDir(), "_credentials") }
 
 // noRunner says that the configuration has none.
 func noRunner(name string) error {

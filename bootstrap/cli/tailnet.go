@@ -97,11 +97,7 @@ func (c *tailnetCredentials) ask(ctx context.Context) (tailnet.Credential, error
 	return found, err
 }
 
-// store is shared by all hosts: an OAuth client belongs to a tailnet, not to a
-// box. No host is called like it.
-func (c *tailnetCredentials) store() *secrets.Store {
-	return secrets.NewStore(c.a.stateDir(), "_credentials")
-}
+func (c *tailnetCredentials) store() *secrets.Store { return credentialStore(c.a) }
 
 func (c *tailnetCredentials) keep(found tailnet.Credential) error {
 	store := c.store()
