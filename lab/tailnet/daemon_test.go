@@ -58,9 +58,6 @@ func TestTheBoxsOwnTailscale(t *testing.T) {
 		}
 		return sh("ts up --auth-key=file:" + dir + "/key $settings; echo $?")
 	}
-	if got := join("tskey-auth-wrong"); !strings.Contains(got, "invalid key") || strings.HasSuffix(got, "0\n") {
-		t.Errorf("with a wrong key: %s", got)
-	}
 	if got := join(turn(t, s, "new-key", "one-off")); !strings.HasSuffix(got, "0\n") {
 		t.Fatalf("up: %s", got)
 	}
@@ -80,8 +77,10 @@ func TestTheBoxsOwnTailscale(t *testing.T) {
 	}
 	turn(t, s, "delete", "oldpc")
 	await(t, "the daemon notices that it was deleted", func() bool { return is().BackendState == ipn.NeedsLogin.String() })
-	if got := join(turn(t, s, "new-key", "one-off")); !strings.HasSuffix(got, "0\n") || is().Self.DNSName != "oldpc."+Domain+"." {
-		t.Errorf("joining again: %s, then it is %+v", got, is())
+	// Whether it is Running by then depends on when it finds its relay again.
+	said := join(turn(t, s, "new-key", "one-off"))
+	if got := is(); got.Self.DNSName != "oldpc."+Domain+"." || !found(t, s, "oldpc").ConnectedToControl {
+		t.Errorf("joining again: %s, then it is %+v", said, got)
 	}
 }
 
