@@ -86,11 +86,15 @@ func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
 	if err != nil {
 		return err
 	}
+	joined, err := s.checkTailnet(ctx)
+	if err != nil {
+		return err
+	}
 	jobs, err := s.runnerFindings(ctx)
 	if err != nil {
 		return err
 	}
-	findings := slices.Concat(s.check(m), audit, tidied, jobs)
+	findings := slices.Concat(s.check(m), audit, tidied, joined, jobs)
 	if o.crash {
 		left, err := s.afterCrash(ctx)
 		if err != nil {

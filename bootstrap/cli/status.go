@@ -12,6 +12,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/tailnet"
 	"github.com/omkar619-dev/ssg-bootstrap/runner"
 )
 
@@ -34,6 +35,8 @@ type StatusData struct {
 	Host  string      `json:"host"`
 	Facts facts.Facts `json:"facts"`
 	K3s   k3s.Status  `json:"k3s"`
+	// Tailnet is nil where there is no Tailscale.
+	Tailnet *tailnet.Status `json:"tailnet,omitempty"`
 	// Bench is what a run of bench has on the box; it is gone when that ends.
 	Bench *bench.Leftover `json:"bench,omitempty"`
 	// Backup says how old the newest one on this computer is.
@@ -56,6 +59,9 @@ func statusRun(ctx context.Context, a *app, o hostFlags) error {
 	}
 	if err == nil && d.K3s.Node != "" {
 		d.Bench, err = s.benchLeft(ctx)
+	}
+	if err == nil {
+		d.Tailnet, err = s.tailnetStatus(ctx)
 	}
 	end(err)
 	if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/tailnet"
 )
 
 func (d StatusData) write(w io.Writer, width int, now time.Time) {
@@ -22,6 +24,9 @@ func (d StatusData) write(w io.Writer, width int, now time.Time) {
 	for _, fs := range f.FileSystems {
 		row("disk", "%s: %s free of %s", fs.Path, report.Bytes(fs.Free), report.Bytes(fs.Size))
 	}
+	if d.Tailnet != nil {
+		describeTailnet(row, *d.Tailnet, now)
+	}
 	describeK3s(row, d.K3s, now)
 	if d.Bench != nil {
 		row("bench", "%s measures boots, or broke off: then `ssg-bootstrap bench --clean --host %s` removes what is left", d.Bench.Holder, d.Host)
@@ -31,6 +36,21 @@ func (d StatusData) write(w io.Writer, width int, now time.Time) {
 	}
 	row("backup", "%s", d.Backup)
 	_ = t.Write(w, width)
+}
+
+func describeTailnet(row func(name, format string, args ...any), s tailnet.Status, now time.Time) {
+	if !s.Running() {
+		row("tailnet", "%s", strings.Join(strings.Fields("not connected: tailscaled is "+cmp.Or(s.State, s.Unit)+" "+s.Says), " "))
+	} else {
+		row("tailnet", "%s", s.Summary(now))
+		row("", "%s", s.Paths())
+	}
+	if s.Memory > 0 {
+		row("", "tailscaled %s, %s of memory", s.Version, report.MemoryBytes(s.Memory))
+	}
+	for _, h := range s.Health {
+		row("", "%s", h)
+	}
 }
 
 func describeK3s(row func(name, format string, args ...any), s k3s.Status, now time.Time) {

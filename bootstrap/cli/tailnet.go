@@ -5,7 +5,9 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/tailnet"
@@ -126,4 +128,54 @@ func (s *session) askForTailnet(ctx context.Context, p measuredPlan) error {
 		}
 	}
 	return nil
+}
+
+// tailnetStatus is nil where there is no Tailscale on the box.
+func (s *session) tailnetStatus(ctx context.Context) (*tailnet.Status, error) {
+	found, err := tailnet.Look(ctx, host.ReadOnly(s.client))
+	if err != nil || !found.Installed {
+		return nil, err
+	}
+	return &found, nil
+}
+
+// checkTailnet judges the box's membership where it should be a member.
+func (s *session) checkTailnet(ctx context.Context) ([]facts.Finding, error) {
+	want := s.spec.Tailnet
+	if want == nil {
+		return nil, nil
+	}
+	found, err := tailnet.Look(ctx, host.ReadOnly(s.client))
+	if err != nil {
+		return nil, err
+	}
+	return tailnet.Check(found, want.Hostname, want.Tags, s.a.env.Now()), nil
+}
+
+// leaveTailnet takes the box out of its tailnet. A connection that went over it
+// is lost on the way, as it should be.
+func (s *session) leaveTailnet(ctx context.Context) error {
+	note, end := s.a.task("tailnet", "leave the tailnet")
+	err := tailnet.Uninstall(ctx, s.client, note)
+	end(err)
+	return err
+}
+
+// tailnetAddress is where the API is reached over the tailnet: by name where
+// nodes find each other by name, else by address.
+func (s *session) tailnetAddress(ctx context.Context) (string, error) {
+	found, err := tailnet.Look(ctx, host.ReadOnly(s.client))
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case !found.Running():
+		return "", fault.New(fault.NotInstalled, "add a section `tailnet: {}` to the configuration, then `ssg-bootstrap install --host "+s.name+"`; or leave out --via",
+			"%s is in no tailnet", s.name)
+	case found.MagicDNS && found.Name != "":
+		return found.Name, nil
+	case len(found.Addresses) > 0:
+		return found.Addresses[0], nil
+	}
+	return "", fault.New(fault.TailnetRefused, "see `ssg-bootstrap status --host "+s.name+"`", "%s has no address in its tailnet", s.name)
 }

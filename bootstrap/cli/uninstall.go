@@ -11,6 +11,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/tailnet"
 	"github.com/omkar619-dev/ssg-bootstrap/runner"
 )
 
@@ -28,9 +29,10 @@ func newCmdUninstall(a *app) *cobra.Command {
 		Short: "Remove k3s and all of its data from the box",
 		Long: `Remove k3s and all of its data from the box, after you typed the host's name. It
 says first what data goes. A runner is unregistered at GitHub before; where
-GitHub cannot be reached, nothing is removed without --leave-at-github. The
-settings of the operating system (zram, kernel parameters, the journal's limit,
-the firewall table that closes the API's port) stay; they do no harm.`,
+GitHub cannot be reached, nothing is removed without --leave-at-github. A box
+that install joined to a tailnet leaves it. The settings of the operating system
+(zram, kernel parameters, the journal's limit, the firewall table that closes
+the API's port) stay; they do no harm.`,
 		Example: "  ssg-bootstrap uninstall --host oldpc\n  ssg-bootstrap uninstall --host oldpc --confirm oldpc",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return uninstallRun(cmd.Context(), a, o) },
@@ -47,6 +49,8 @@ type UninstallData struct {
 	Removed []k3s.Data `json:"removed,omitempty"`
 	// Runner is the one that was unregistered, if there was any.
 	Runner string `json:"runner,omitempty"`
+	// Tailnet says that the box left its tailnet.
+	Tailnet bool `json:"tailnet,omitempty"`
 }
 
 func uninstallRun(ctx context.Context, a *app, o uninstallOptions) error {
@@ -67,10 +71,20 @@ func uninstallRun(ctx context.Context, a *app, o uninstallOptions) error {
 	if err != nil {
 		return err
 	}
-	if len(lost) == 0 && !s.facts.K3s.Unit {
+	joined, err := tailnet.Installed(ctx, s.client)
+	if err != nil {
+		return err
+	}
+	there := len(lost) > 0 || s.facts.K3s.Unit
+	if !there && !joined {
 		return fault.New(fault.NotInstalled, "nothing is to be removed", "there is no k3s on %s", s.name)
 	}
-	a.tell(warning(s.name, lost))
+	if there {
+		a.tell(warning(s.name, lost))
+	}
+	if joined {
+		a.tell("It takes " + s.name + " out of its tailnet and removes Tailscale. Over the tailnet the box is not reached any more.")
+	}
 	if err := o.confirmed(ctx, newPrompter(a), s.name); err != nil {
 		return err
 	}
@@ -79,13 +93,21 @@ func uninstallRun(ctx context.Context, a *app, o uninstallOptions) error {
 	if err != nil {
 		return err
 	}
-	note, end := a.task("uninstall", "remove k3s")
-	err = k3s.Uninstall(ctx, s.client, note)
-	end(err)
-	if err != nil {
-		return err
+	if there {
+		note, end := a.task("uninstall", "remove k3s")
+		err = k3s.Uninstall(ctx, s.client, note)
+		end(err)
+		if err != nil {
+			return err
+		}
 	}
-	a.answer(UninstallData{Host: s.name, Removed: lost, Runner: name}, func(w io.Writer) {
+	// Last: the connection itself may go over the tailnet.
+	if joined {
+		if err := s.leaveTailnet(ctx); err != nil {
+			return err
+		}
+	}
+	a.answer(UninstallData{Host: s.name, Removed: lost, Runner: name, Tailnet: joined}, func(w io.Writer) {
 		fmt.Fprintf(w, "k3s and its data are gone from %s. `ssg-bootstrap install --host %s` makes a new cluster.\n", s.name, s.name)
 	})
 	return nil

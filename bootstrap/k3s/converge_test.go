@@ -27,6 +27,8 @@ type bench struct {
 	store   k3s.Store
 	spec    spec.Spec
 	events  []step.Event
+	// more, if not nil, makes other steps than those of k3s alone.
+	more func(facts.Facts) []step.Step
 }
 
 func newBench(t *testing.T) *bench {
@@ -50,6 +52,9 @@ func (b box) Job(context.Context, host.Job, func(string)) error      { panic("no
 func (b box) Dial(context.Context, string, string) (net.Conn, error) { panic("not used") }
 
 func (b *bench) steps(f facts.Facts) []step.Step {
+	if b.more != nil {
+		return b.more(f)
+	}
 	return slices.Concat(
 		system.Steps(system.Input{Spec: b.spec, Facts: f}),
 		k3s.Steps(k3s.Input{Spec: b.spec, Facts: f, Store: b.store}),

@@ -104,7 +104,7 @@ func (n node) explain(stderr string, after seen, keyed bool) error {
 	case has("not yet valid", "certificate has expired", "clock"):
 		return refused("set the box's clock (`ssg-bootstrap install --host HOST --only clock`), then run the same command again",
 			"the box's clock is wrong: it does not accept the control server's certificate")
-	case has("tag"):
+	case has("tag:", "tags ["):
 		return refused("allow the tags in the policy's tagOwners and give the key or the OAuth client exactly them, or change tailnet.tags",
 			"the tailnet does not let this key give the tags %s", list(n.want.tags))
 	case has("authkey", "auth key", "api key", "invalid key", "key expired", "expired key"):

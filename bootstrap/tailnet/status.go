@@ -72,9 +72,10 @@ type seen struct {
 const jsonBegins = "status"
 
 // statusScript asks everything about the node at once. tailscaled may hang;
-// the plan of everything else does not wait for it for long.
+// the plan of everything else does not wait for it for long. One that never
+// was in a tailnet has a state file too, without a profile in it.
 func statusScript(peers string) string {
-	return `[ -s ` + StateFile + ` ] && echo "kept=yes"
+	return `grep -qs profile- ` + StateFile + ` && echo "kept=yes"
 [ -r ` + settingsPath + ` ] && read -r line <` + settingsPath + ` && echo "settings=$line"
 for f in ` + keyPrefix + `*; do
 	[ -e "$f" ] && echo "leftover=$f"

@@ -39,7 +39,8 @@ const (
 	clientPath   = "/usr/bin/tailscale"
 	unitName     = "tailscaled.service"
 	unitPath     = "/usr/lib/systemd/system/" + unitName
-	limitsPath   = "/etc/systemd/system/" + unitName + ".d/10-ssg-bootstrap.conf"
+	limitsDir    = "/etc/systemd/system/" + unitName + ".d"
+	limitsPath   = limitsDir + "/10-ssg-bootstrap.conf"
 	defaultsPath = "/etc/default/tailscaled"
 	socketPath   = "/run/tailscale/tailscaled.sock"
 	ourDir       = "/var/lib/ssg-bootstrap"

@@ -6,6 +6,7 @@
 package kubeconfig
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"net/url"
@@ -23,6 +24,9 @@ type Entry struct {
 	Name string
 	// Port is the local end of the tunnel.
 	Port int
+	// Server is a name or an address under which the API is reached without
+	// one; its certificate must hold it.
+	Server string
 	// Use makes it the current context; otherwise it becomes that only where
 	// there is none.
 	Use bool
@@ -45,10 +49,14 @@ func Merge(users, k3s []byte, e Entry) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := mayTake(into, e); err != nil {
+	if err := mayTake(into, cluster, e); err != nil {
 		return nil, err
 	}
-	through(cluster, e.Port)
+	if e.Server != "" {
+		cluster.Server = "https://" + net.JoinHostPort(e.Server, apiPort)
+	} else {
+		through(cluster, e.Port)
+	}
 	into.Clusters[e.Name] = cluster
 	into.AuthInfos[e.Name] = user
 	into.Contexts[e.Name] = &api.Context{Cluster: e.Name, AuthInfo: e.Name}
@@ -84,9 +92,12 @@ func through(c *api.Cluster, port int) {
 	c.Server = "https://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
+// apiPort is where k3s serves the API.
+const apiPort = "6443"
+
 // mayTake refuses to replace a context that leads to something else than a
-// tunnel on this computer.
-func mayTake(into *api.Config, e Entry) error {
+// tunnel on this computer or another way to the same cluster.
+func mayTake(into *api.Config, to *api.Cluster, e Entry) error {
 	if e.Replace {
 		return nil
 	}
@@ -94,11 +105,16 @@ func mayTake(into *api.Config, e Entry) error {
 	if old == nil {
 		return nil
 	}
-	if c := into.Clusters[old.Cluster]; old.Cluster == e.Name && (c == nil || isTunnel(c.Server)) {
+	if c := into.Clusters[old.Cluster]; old.Cluster == e.Name && (c == nil || isTunnel(c.Server) || same(c, to)) {
 		return nil
 	}
 	return fault.New(fault.Usage, "choose another name with --context, or replace it with --yes",
 		"the kubeconfig has a context %q already that leads elsewhere", e.Name)
+}
+
+// same tells a cluster by its authority, which no other has.
+func same(a, b *api.Cluster) bool {
+	return len(a.CertificateAuthorityData) > 0 && bytes.Equal(a.CertificateAuthorityData, b.CertificateAuthorityData)
 }
 
 func isTunnel(server string) bool {

@@ -18,6 +18,7 @@ const (
 	digest   = "/var/lib/ssg-bootstrap/tailscaled.digest"
 	loaded   = "/run/ssg-bootstrap/tailscaled.digest"
 	keyFiles = "/run/ssg-bootstrap"
+	profile  = "profile-0001"
 )
 
 // Node is a box's tailscaled. What it is lies in its state file, as on a real
@@ -51,17 +52,21 @@ func NewNode(box *hosttest.Box, control *Control) *Node {
 }
 
 func (n *Node) read() kept {
-	var k kept
+	file := map[string]kept{}
 	if text := n.box.ReadFile(state); text != "" {
-		if err := json.Unmarshal([]byte(text), &k); err != nil {
+		if err := json.Unmarshal([]byte(text), &file); err != nil {
 			panic(err)
 		}
 	}
-	return k
+	return file[profile]
 }
 
 func (n *Node) write(k kept) {
-	text, err := json.Marshal(k)
+	file := map[string]kept{}
+	if k.ID != "" {
+		file[profile] = k
+	}
+	text, err := json.Marshal(file)
 	if err != nil {
 		panic(err)
 	}
@@ -85,6 +90,7 @@ func (n *Node) start() error {
 	k := n.read()
 	switch {
 	case k.ID == "":
+		n.write(k) // an empty one, as the real one does at once
 		n.backend = "NeedsLogin"
 	case n.spent != "":
 		// With a spent key at hand it does not get in again by itself.
