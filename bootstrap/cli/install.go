@@ -75,9 +75,6 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 		if err := s.fetchImages(ctx, p); err != nil {
 			return err
 		}
-		if err := s.askForTailnet(ctx, p); err != nil {
-			return err
-		}
 		if err := s.consent(ctx, p, o); err != nil {
 			return err
 		}

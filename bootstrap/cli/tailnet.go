@@ -8,6 +8,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/tailnet"
@@ -115,10 +116,10 @@ func (c *tailnetCredentials) keep(found tailnet.Credential) error {
 
 // askForTailnet has the credential at hand before the long part begins, where
 // the plan joins the box: nobody waits for half an hour at a terminal to be
-// asked for a key then.
+// asked for a key then. A box that gets its keys back from a backup needs none.
 func (s *session) askForTailnet(ctx context.Context, p measuredPlan) error {
 	planned, ok := p.Of(tailnet.NodeID)
-	if !ok {
+	if !ok || s.restoresTailnet() {
 		return nil
 	}
 	for _, c := range planned.Changes {
@@ -128,6 +129,14 @@ func (s *session) askForTailnet(ctx context.Context, p measuredPlan) error {
 		}
 	}
 	return nil
+}
+
+func (s *session) restoresTailnet() bool {
+	if s.restoring == nil {
+		return false
+	}
+	_, kept := s.restoring.Manifest.Part(recovery.Tailnet)
+	return kept
 }
 
 // tailnetStatus is nil where there is no Tailscale on the box.
