@@ -69,27 +69,30 @@ echo "disk=$3 $4"
 [ -f ` + dataDir + `/server/db/state.db ] && echo "datastore=$(stat -c %s ` + dataDir + `/server/db/state.db)"
 `
 
+const (
+	nodesPath   = "/api/v1/nodes"
+	allPodsPath = "/api/v1/pods?includeObject=None"
+)
+
 // Look returns the status of k3s, in one round trip.
 func Look(ctx context.Context, r host.Reader) (Status, error) {
-	script := statusScript + apiScript("/api/v1/nodes", "/api/v1/pods?includeObject=None")
-	o, err := managed.Observe(ctx, r, managed.Look{Units: []string{unitName}, Script: script})
+	o, err := managed.Observe(ctx, r, managed.Look{
+		Units: []string{unitName}, Script: statusScript, Beside: []host.Command{Ask(nodesPath, allPodsPath)},
+	})
 	if err != nil {
 		return Status{}, fmt.Errorf("look at k3s: %w", err)
 	}
-	head, answers := cutAPI(o.Out)
-	s := parseStatus(o.Units[unitName], head)
-	if len(answers) > 0 {
-		s.cluster(answers)
-	}
+	s := parseStatus(o.Units[unitName], o.Out)
+	s.cluster(parseAnswers(o.Beside[0]))
 	return s, nil
 }
 
-func parseStatus(u managed.Unit, head []byte) Status {
-	m := managed.Pairs(head)
+func parseStatus(u managed.Unit, out []byte) Status {
+	m := managed.Pairs(out)
 	s := Status{Installed: u.Loaded, Unit: u.State, PID: u.PID, Restarts: u.Restarts, Since: u.Started}
 	s.DiskUsed, s.DiskFree = twoNumbers(m["disk"])
 	s.Datastore, _ = twoNumbers(m["datastore"])
-	for line := range strings.Lines(string(head)) {
+	for line := range strings.Lines(string(out)) {
 		rest, ok := strings.CutPrefix(strings.TrimSpace(line), "pss=")
 		if !ok {
 			continue
@@ -115,17 +118,17 @@ func twoNumbers(v string) (int64, int64) {
 	return x, y
 }
 
-func (s *Status) cluster(answers []answer) {
+func (s *Status) cluster(got answers) {
 	var nodes struct {
 		Items []node `json:"items"`
 	}
-	if err := answers[0].into(&nodes); err == nil && len(nodes.Items) > 0 {
+	if err := got[nodesPath].into(&nodes); err == nil && len(nodes.Items) > 0 {
 		n := nodes.Items[0]
 		s.Node, s.Version, s.Runtime = n.Metadata.Name, n.Status.NodeInfo.KubeletVersion, n.Status.NodeInfo.ContainerRuntimeVersion
 		s.Ready, s.NodeSays = n.ready()
 	}
 	var t table
-	if len(answers) > 1 && answers[1].into(&t) == nil {
+	if got[allPodsPath].into(&t) == nil {
 		s.Pods = pods(t)
 	}
 }

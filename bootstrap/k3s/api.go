@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strings"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 )
 
 // The cluster is read by the box itself: requests and answers travel in the
@@ -15,32 +17,32 @@ import (
 // start of kubectl, which takes an old CPU seconds. Only GETs are sent, so a
 // query stays one that changes nothing.
 
-// apiScript returns a fragment that sends the paths' requests over one
-// connection and prints the raw answers. The admin's key never leaves the box.
-// A server that is starting up may accept a connection and then be silent.
-func apiScript(paths ...string) string {
-	var requests strings.Builder
-	for i, p := range paths {
-		connection := "keep-alive"
-		if i == len(paths)-1 {
-			connection = "close"
-		}
-		fmt.Fprintf(&requests, `GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: %s\r\nConnection: %s\r\n\r\n`, p, accept(p), connection)
-	}
-	return "echo; echo '" + apiSeparator + "'\nprintf '" + requests.String() + "' | timeout 45 openssl s_client -quiet -verify_quiet -verify_return_error" +
-		" -connect 127.0.0.1:6443 -CAfile " + tlsDir + "/server-ca.crt" +
-		" -cert " + tlsDir + "/client-admin.crt -key " + tlsDir + "/client-admin.key 2>/dev/null\n"
-}
+// apiScript sends the requests for the paths that are its arguments over one
+// connection and prints the paths and the raw answers, in the same order. The
+// admin's key never leaves the box. For a list it asks for the table that
+// kubectl would print: whole pods are a hundred times as long. A server that is
+// starting up may accept a connection and then be silent.
+const apiScript = `[ $# -gt 0 ] || exit 0
+echo '` + apiSeparator + `'
+printf '%s\n' "$@" ""
+left=$#
+for path; do
+	left=$((left - 1)) accept=application/json connection=keep-alive
+	case $path in *includeObject=*) accept='application/json;as=Table;v=v1;g=meta.k8s.io' ;; esac
+	[ $left -gt 0 ] || connection=close
+	printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: %s\r\nConnection: %s\r\n\r\n' "$path" "$accept" $connection
+done | timeout 45 openssl s_client -quiet -verify_quiet -verify_return_error -connect 127.0.0.1:6443 \
+	-CAfile ` + tlsDir + `/server-ca.crt -cert ` + tlsDir + `/client-admin.crt -key ` + tlsDir + `/client-admin.key 2>/dev/null
+:
+`
 
 const apiSeparator = "-- api --"
 
-// accept asks for tables of what kubectl would print where a list is asked
-// for: whole pods are a hundred times as long.
-func accept(path string) string {
-	if strings.Contains(path, "includeObject=") {
-		return "application/json;as=Table;v=v1;g=meta.k8s.io"
-	}
-	return "application/json"
+// Ask asks for paths of the API with the box's own admin certificate; Answers
+// reads what it brings. All that planners ask at the same time goes through one
+// process and one connection, each of which costs the box more than the answers.
+func Ask(paths ...string) host.Command {
+	return host.Command{Argv: []string{"sh", "-c", apiScript, "sh"}, Also: paths, Root: true}
 }
 
 // answer is one response of the API server.
@@ -49,25 +51,31 @@ type answer struct {
 	Body   []byte
 }
 
-// cutAPI splits a query's output into what came before the API's answers and
-// the answers, as far as they arrived.
-func cutAPI(out []byte) ([]byte, []answer) {
-	head, raw, ok := bytes.Cut(out, []byte("\n"+apiSeparator+"\n"))
+// answers are what the API server said, by path; one that is not there did not
+// arrive.
+type answers map[string]answer
+
+// parseAnswers reads what apiScript prints, as far as it arrived.
+func parseAnswers(out []byte) answers {
+	_, raw, ok := bytes.Cut(out, []byte(apiSeparator+"\n"))
 	if !ok {
-		return out, nil
+		return nil
 	}
-	var answers []answer
-	for r := bufio.NewReader(bytes.NewReader(raw)); ; {
+	asked, raw, _ := bytes.Cut(raw, []byte("\n\n"))
+	got := answers{}
+	r := bufio.NewReader(bytes.NewReader(raw))
+	for path := range strings.SplitSeq(string(asked), "\n") {
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
-			return head, answers
+			return got
 		}
 		body, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
 		if err != nil {
-			return head, answers
+			return got
 		}
-		answers = append(answers, answer{resp.StatusCode, body})
+		got[path] = answer{resp.StatusCode, body}
 	}
+	return got
 }
 
 func (a answer) into(v any) error {

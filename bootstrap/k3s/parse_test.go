@@ -14,8 +14,6 @@ pss=7000 containerd-shim
 pss=8000 containerd-shim
 disk=20000000000 470000000000
 datastore=8388608
-
--- api --
 `
 
 const (
@@ -25,21 +23,21 @@ const (
 		`"rows":[{"cells":["coredns-1","1/1","Running","3 (1m ago)"]}]}`
 )
 
-// statusOutput has one answer in chunks, as long ones come, and one without.
-func statusOutput() string {
-	return statusHead +
+// statusAnswers has one answer in chunks, as long ones come, and one without.
+func statusAnswers() string {
+	return apiSeparator + "\n" + nodesPath + "\n" + allPodsPath + "\n\n" +
 		fmt.Sprintf("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(nodesBody), nodesBody) +
 		fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(podsBody), podsBody)
 }
 
 func TestStatusIsReadFromOneAnswer(t *testing.T) {
-	head, answers := cutAPI([]byte(statusOutput()))
+	got := parseAnswers([]byte(statusAnswers()))
 	started := time.Date(2026, 11, 22, 21, 26, 43, 0, time.UTC)
-	s := parseStatus(managed.Unit{Loaded: true, PID: "812", Restarts: 2, Started: started}, head)
-	if len(answers) != 2 {
-		t.Fatalf("%d answers of the API", len(answers))
+	s := parseStatus(managed.Unit{Loaded: true, PID: "812", Restarts: 2, Started: started}, []byte(statusHead))
+	if len(got) != 2 {
+		t.Fatalf("%d answers of the API", len(got))
 	}
-	s.cluster(answers)
+	s.cluster(got)
 	want := Usage{Server: 510000 << 10, Containerd: 60000 << 10, Shims: 15000 << 10}
 	if s.Memory != want || s.PID != "812" || s.Restarts != 2 || !s.Installed || s.Datastore != 8388608 || s.DiskFree != 470e9 {
 		t.Errorf("%+v", s)
@@ -70,21 +68,19 @@ func TestClaim(t *testing.T) {
 
 // What a box or an API server says must never end the program.
 func FuzzAnswers(f *testing.F) {
-	f.Add([]byte(statusOutput()))
-	f.Add([]byte("\n-- api --\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"))
-	f.Add([]byte("\n-- api --\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"))
+	f.Add([]byte(statusHead + statusAnswers()))
+	f.Add([]byte("-- api --\n/a\n\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n"))
+	f.Add([]byte("-- api --\n/readyz\n/b\n\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]"))
 	f.Fuzz(func(t *testing.T, out []byte) {
-		head, answers := cutAPI(out)
-		s := parseStatus(managed.Unit{}, head)
-		if len(answers) > 0 {
-			s.cluster(answers)
-		}
-		state := parseServer(managed.Observed{Out: out}, "want")
-		if state.api.node && len(answers) < 2 {
+		got := parseAnswers(out)
+		s := parseStatus(managed.Unit{}, out)
+		s.cluster(got)
+		state := server{}.parse(managed.Observed{Out: out, Beside: [][]byte{out}}, "want")
+		if state.api.node && len(got) < 2 {
 			t.Error("a node is Ready without an answer about it")
 		}
 		var table table
-		for _, a := range answers {
+		for _, a := range got {
 			if a.into(&table) == nil {
 				for _, p := range pods(table) {
 					p.Works()

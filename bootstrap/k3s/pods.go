@@ -63,10 +63,9 @@ func (s systemPods) Observe(ctx context.Context, r host.Reader) (podsState, erro
 	if err != nil {
 		return podsState{}, err
 	}
-	head, answers := cutAPI(seen.Out)
-	o := podsState{pid: seen.Units[unitName].PID, upUnder: managed.Pairs(head)["pods"]}
+	o := podsState{pid: seen.Units[unitName].PID, upUnder: managed.Pairs(seen.Out)["pods"]}
 	var t table
-	if len(answers) < 3 || answers[2].into(&t) != nil {
+	if listed, answered := parseAnswers(seen.Beside[0])[podsPath]; !answered || listed.into(&t) != nil {
 		return o, nil
 	}
 	o.answers, o.pods = true, pods(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -58,13 +59,19 @@ func (s server) script(journal bool) string {
 	if journal {
 		script += "printf 'line=%s\\n' \"$(journalctl -q -n 1 -o cat -u " + unitName + ")\"\n"
 	}
-	return script + apiScript("/readyz?timeout=10s", "/api/v1/nodes/"+s.node, podsPath)
+	return script
 }
+
+const readyPath = "/readyz?timeout=10s"
+
+func (s server) nodePath() string { return "/api/v1/nodes/" + s.node }
 
 // query is the same for the server and for its pods, so that a plan asks it
 // once: making a TLS connection takes the box longer than all the rest.
 func (s server) query(ctx context.Context, r host.Reader, journal bool) (managed.Observed, error) {
-	return managed.Observe(ctx, r, managed.Look{Units: []string{unitName}, Script: s.script(journal), Beside: asked(s.names)})
+	// What the API server says comes first, then what the names are made of.
+	beside := append([]host.Command{Ask(readyPath, s.nodePath(), podsPath)}, asked(s.names)...)
+	return managed.Observe(ctx, r, managed.Look{Units: []string{unitName}, Script: s.script(journal), Beside: beside})
 }
 
 func (s server) Observe(ctx context.Context, r host.Reader) (serverState, error) {
@@ -80,7 +87,7 @@ func (s server) look(ctx context.Context, r host.Reader, journal bool) (serverSt
 	if err != nil {
 		return serverState{}, err
 	}
-	l, err := s.loaded.called(s.names, o.Beside)
+	l, err := s.loaded.called(s.names, o.Beside[1:])
 	if err != nil {
 		return serverState{}, err
 	}
@@ -88,33 +95,34 @@ func (s server) look(ctx context.Context, r host.Reader, journal bool) (serverSt
 	if err != nil {
 		return serverState{}, err
 	}
-	return parseServer(o, want), nil
+	return s.parse(o, want), nil
 }
 
-func parseServer(o managed.Observed, want string) serverState {
-	head, answers := cutAPI(o.Out)
-	m := managed.Pairs(head)
+func (s server) parse(o managed.Observed, want string) serverState {
+	m := managed.Pairs(o.Out)
 	return serverState{
 		want: want, unit: o.Units[unitName],
-		onDisk: m["disk"], running: m["running"], api: parseAPI(answers), line: string(redact([]byte(m["line"]))),
+		onDisk: m["disk"], running: m["running"], api: s.parseAPI(parseAnswers(o.Beside[0])), line: string(redact([]byte(m["line"]))),
 	}
 }
 
-func parseAPI(answers []answer) apiState {
-	if len(answers) == 0 {
+func (s server) parseAPI(got answers) apiState {
+	readyz, answered := got[readyPath]
+	if !answered {
 		return apiState{}
 	}
-	s := apiState{answers: true, ready: answers[0].Status == 200, text: firstFailure(answers[0].Body)}
-	if len(answers) < 2 {
-		return s
+	state := apiState{answers: true, ready: readyz.Status == http.StatusOK, text: firstFailure(readyz.Body)}
+	registered, answered := got[s.nodePath()]
+	if !answered {
+		return state
 	}
 	var n node
-	if err := answers[1].into(&n); err != nil {
-		s.message = "not registered yet"
-		return s
+	if err := registered.into(&n); err != nil {
+		state.message = "not registered yet"
+		return state
 	}
-	s.node, s.message = n.ready()
-	return s
+	state.node, state.message = n.ready()
+	return state
 }
 
 // firstFailure finds in /readyz's list the check that fails, as in

@@ -121,7 +121,7 @@ func seen(restarts int, line string, api ...string) string {
 	if err != nil {
 		panic(err)
 	}
-	out := fmt.Sprintf("Id=k3s.service\nActiveState=active\nNRestarts=%d\nrunning=%s\nline=%s\n\n%s\n", restarts, want, line, apiSeparator)
+	out := fmt.Sprintf("Id=k3s.service\nActiveState=active\nNRestarts=%d\nrunning=%s\nline=%s\n%s\n%s\n%s\n\n", restarts, want, line, apiSeparator, readyPath, testServer().nodePath())
 	for _, body := range api {
 		status, body, _ := strings.Cut(body, " ")
 		out += fmt.Sprintf("HTTP/1.1 %s X\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
