@@ -12,13 +12,8 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
-// imageSet is the images that the box is to have of their repositories, and no
-// others; the facts must be known.
-func (s *session) imageSet(refs []string, from string) (*images.Set, error) {
-	return s.newImages(images.Options{Refs: refs, From: from, Retire: true})
-}
-
-// newImages fills in what the box and the configuration say.
+// newImages fills in what the box and the configuration say; the facts must be
+// known.
 func (s *session) newImages(o images.Options) (*images.Set, error) {
 	o.Mirrors = s.cfg.Mirrors.Registries
 	o.CacheDir = filepath.Join(s.a.cacheDir(), "images")

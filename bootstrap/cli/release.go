@@ -35,8 +35,8 @@ type application struct {
 	tailnet tailnet.Credentials
 }
 
-// application finds out what is to be deployed on the box.
-func (s *session) application(ctx context.Context) (application, error) {
+// application says what is to be deployed on the box.
+func (s *session) application() (application, error) {
 	if !s.spec.Release.On() {
 		return application{}, nil
 	}
@@ -44,15 +44,13 @@ func (s *session) application(ctx context.Context) (application, error) {
 	if err != nil {
 		return application{}, err
 	}
-	deployed, err := s.deployedTag(ctx, in.Want)
-	if err != nil {
+	// Mistakes in the values are told before the box is asked for more.
+	if _, err := in.Want.Images(""); err != nil {
 		return application{}, err
 	}
-	refs, err := in.Want.Images(deployed)
-	if err != nil {
-		return application{}, err
-	}
-	s.images, err = s.imageSet(refs, "")
+	s.images, err = s.newImages(images.Options{
+		Choose: &images.Choice{Ask: in.Want.AskImages(), Refs: in.Want.ImagesOnBox}, Retire: true,
+	})
 	return application{images: s.images, release: in}, err
 }
 

@@ -139,7 +139,7 @@ func (s *session) assemble(ctx context.Context, f specFlags) error {
 	if err != nil {
 		return fmt.Errorf("open the artifact store: %w", err)
 	}
-	app, err := s.application(ctx)
+	app, err := s.application()
 	if err != nil {
 		return err
 	}

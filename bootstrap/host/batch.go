@@ -110,7 +110,7 @@ func (u *union) add(c Command) {
 		}
 		place = len(u.cs)
 		u.places[c.key()] = place
-		u.cs = append(u.cs, Command{Argv: c.Argv, Root: c.Root, Stdin: c.Stdin})
+		u.cs = append(u.cs, Command{Argv: c.Argv, Root: c.Root, Aside: c.Aside, Stdin: c.Stdin})
 	}
 	for _, arg := range c.Also {
 		if !slices.Contains(u.cs[place].Also, arg) {
@@ -121,5 +121,5 @@ func (u *union) add(c Command) {
 
 // key is equal for commands that differ in Also at most.
 func (c Command) key() string {
-	return fmt.Sprintf("%q %t %q", c.Argv, c.Root, c.Stdin)
+	return fmt.Sprintf("%q %t %t %q", c.Argv, c.Root, c.Aside, c.Stdin)
 }

@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"errors"
 	"os"
 	"testing"
 	"time"
@@ -87,5 +88,26 @@ func TestOneRoundTripIsEnough(t *testing.T) {
 	}
 	if n := c.Stats().RoundTrips; n != 1 || len(box.Ran("sudo")) != 1 {
 		t.Errorf("%d commands, sudo %d times", n, len(box.Ran("sudo")))
+	}
+}
+
+// TestAsideIsBeside would never end if one query waited for the other.
+func TestAsideIsBeside(t *testing.T) {
+	box := hosttest.New(t, hosttest.Config{})
+	other := make(chan struct{})
+	box.Command("slow", func(c *hosttest.Call) int {
+		select {
+		case <-other:
+			return 0
+		case <-c.Ctx.Done():
+			return 1
+		}
+	})
+	box.Command("fast", func(*hosttest.Call) int { close(other); return 0 })
+	answers, err := box.Connect(t).QueryMany(t.Context(), []host.Command{
+		{Argv: []string{"slow"}, Root: true, Aside: true}, {Argv: []string{"fast"}, Root: true},
+	})
+	if err != nil || errors.Join(answers[0].Err, answers[1].Err) != nil {
+		t.Errorf("%v, %+v", err, answers)
 	}
 }

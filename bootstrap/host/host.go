@@ -27,6 +27,10 @@ type Command struct {
 	Also []string
 	// Root runs the command as root, through sudo unless the login is root.
 	Root bool
+	// Aside runs a query beside the others of its round trip instead of after
+	// them. It is for what keeps one core of the box busy for longer than
+	// another session takes to open.
+	Aside bool
 	// Stdin is the command's whole input; it is small and kept in memory.
 	Stdin []byte
 }

@@ -40,7 +40,7 @@ func (c *Client) Run(ctx context.Context, cmd Command) ([]byte, error) {
 const maxScript = 48 << 10
 
 // QueryMany runs queries in one round trip, or a few when they are very many.
-// Root's and the login user's go side by side.
+// Root's, the login user's and those aside go side by side.
 func (c *Client) QueryMany(ctx context.Context, cs []Command) ([]Answer, error) {
 	answers := make([]Answer, len(cs))
 	batches, err := split(cs)
@@ -62,14 +62,15 @@ func (c *Client) QueryMany(ctx context.Context, cs []Command) ([]Answer, error) 
 	return answers, nil
 }
 
-// split groups the queries' numbers by user and into scripts of bearable size.
+// split groups the queries' numbers by session and into scripts of bearable size.
 func split(cs []Command) ([][]int, error) {
+	type session struct{ root, aside bool }
 	var batches [][]int
-	for _, root := range []bool{false, true} {
+	for _, s := range []session{{false, false}, {true, false}, {false, true}, {true, true}} {
 		var batch []int
 		size := 0
 		for i, q := range cs {
-			if q.Root != root {
+			if s != (session{q.Root, q.Aside}) {
 				continue
 			}
 			if len(q.Argv) == 0 {

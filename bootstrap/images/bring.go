@@ -38,13 +38,12 @@ func (d *delivery) all(ctx context.Context) error {
 	if !b.up {
 		return fault.New(fault.StepDeferred, "", "containerd on the box does not answer")
 	}
-	for n, img := range images {
-		place := fmt.Sprintf("%s (%d of %d)", img.ref.name, n+1, len(images))
-		if b, err = d.one(ctx, img, place, b); err != nil {
+	for n := range images {
+		if b, err = d.one(ctx, images, n, b); err != nil {
 			return err
 		}
 	}
-	for _, name := range d.set.retired(b) {
+	for _, name := range d.set.retired(images, b) {
 		if err := d.label(ctx, name, ""); err != nil {
 			return fmt.Errorf("let go of %s: %w", name, err)
 		}
@@ -52,9 +51,11 @@ func (d *delivery) all(ctx context.Context) error {
 	return d.sweep(ctx, b.parcels, "")
 }
 
-// one brings an image to where nothing is left to do, and returns what the box
-// has then.
-func (d *delivery) one(ctx context.Context, img *image, place string, b box) (box, error) {
+// one brings the n-th of the images to where nothing is left to do, and returns
+// what the box has then.
+func (d *delivery) one(ctx context.Context, images []*image, n int, b box) (box, error) {
+	img := images[n]
+	place := fmt.Sprintf("%s (%d of %d)", img.ref.name, n+1, len(images))
 	for try := 1; ; try++ {
 		why := b.lacks(img)
 		if why == "" {
@@ -73,7 +74,7 @@ func (d *delivery) one(ctx context.Context, img *image, place string, b box) (bo
 		if err != nil {
 			d.run.Note(place + ": a layer was removed on the box meanwhile, sending what is missing now")
 		}
-		if b, err = look(ctx, d.run.Host, d.set.Names()); err != nil {
+		if b, err = look(ctx, d.run.Host, names(images)); err != nil {
 			return b, err
 		}
 	}

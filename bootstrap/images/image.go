@@ -44,27 +44,25 @@ func (i *image) blobs() []v1.Descriptor {
 type Progress func(image string, done, total int64)
 
 // resolve finds out what every reference means. All failures are reported.
-func (s *Set) resolve(ctx context.Context) ([]*image, error) {
-	if s.resolved != nil {
-		return s.resolved, nil
-	}
+func (s *Set) resolve(ctx context.Context, refs []reference) ([]*image, error) {
 	var out []*image
 	var errs []error
-	for _, r := range s.refs {
-		img, err := s.resolveOne(ctx, r)
-		if err != nil {
-			errs = append(errs, err)
+	for _, r := range refs {
+		img, known := s.resolved[r.name]
+		if !known {
+			var err error
+			if img, err = s.resolveOne(ctx, r); err != nil {
+				errs = append(errs, err)
+			} else {
+				s.resolved[r.name] = img
+			}
 		}
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
 		out = append(out, img)
 	}
-	if len(errs) > 0 {
-		return nil, together(errs)
-	}
-	s.resolved = out
-	return out, nil
+	return out, together(errs)
 }
 
 func (s *Set) resolveOne(ctx context.Context, r reference) (*image, error) {

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 )
 
 // Options say which images to bring, and from where.
@@ -26,6 +27,8 @@ type Options struct {
 	// ghcr.io/owner/app@sha256:…. Doubles are taken once. When there are none,
 	// From must be a folder or an archive and all of its images are meant.
 	Refs []string
+	// Choose, if not nil, names the images instead, by what the box says.
+	Choose *Choice
 	// From is "" for the registries that the references name, "oci:FOLDER" for
 	// an OCI image layout, "docker-archive:FILE" for what `docker save` writes.
 	From string
@@ -47,18 +50,27 @@ type Options struct {
 	HTTP http.RoundTripper
 }
 
+// Choice names images by the answer to a query, which travels with the question
+// for the images themselves.
+type Choice struct {
+	Ask  host.Command
+	Refs func(answer []byte) ([]string, error)
+}
+
 // Set is the images that a box is to have. It is safe for use by several
 // goroutines.
 type Set struct {
 	refs   []reference
+	choice *Choice
 	source source
 	store  store
 	level  int
 	retire bool
 	// turn is held by whoever resolves or fetches: what one asker found out
 	// the next one need not ask again.
-	turn     chan struct{}
-	resolved []*image
+	turn chan struct{}
+	// resolved are the images whose content is known, by name.
+	resolved map[string]*image
 	checked  map[*image]bool
 }
 
@@ -73,7 +85,7 @@ func New(o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(refs) == 0 {
+	if len(refs) == 0 && o.Choose == nil {
 		if refs, err = src.names(); err != nil {
 			return nil, err
 		}
@@ -83,16 +95,16 @@ func New(o Options) (*Set, error) {
 		return nil, err
 	}
 	return &Set{
-		refs: refs, source: src, store: store, level: cmp.Or(o.CPULevel, 1), retire: o.Retire,
-		turn: make(chan struct{}, 1), checked: make(map[*image]bool),
+		refs: refs, choice: o.Choose, source: src, store: store, level: cmp.Or(o.CPULevel, 1), retire: o.Retire,
+		turn: make(chan struct{}, 1), resolved: make(map[string]*image), checked: make(map[*image]bool),
 	}, nil
 }
 
-// Names are the images under the names that the box's store gives them.
-func (s *Set) Names() []string {
-	out := make([]string, len(s.refs))
-	for i, r := range s.refs {
-		out[i] = r.name
+// names are what the box's store calls the images.
+func names(all []*image) []string {
+	out := make([]string, len(all))
+	for i, img := range all {
+		out[i] = img.ref.name
 	}
 	return out
 }

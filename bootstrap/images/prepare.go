@@ -33,21 +33,64 @@ type fetching struct {
 func (s *Set) observe(ctx context.Context, r host.Reader, f fetching) ([]*image, box, error) {
 	// The box is asked first: where many steps plan at once, their questions
 	// share a round trip, which none of them should keep waiting.
-	b, err := look(ctx, r, s.Names())
+	refs, b, err := s.glance(ctx, r)
 	if err != nil {
 		return nil, b, err
 	}
+	var all []*image
+	err = s.alone(ctx, func() error {
+		all, err = s.resolve(ctx, refs)
+		return err
+	})
+	if err != nil {
+		return nil, b, err
+	}
+	if b.up && slices.ContainsFunc(all, func(i *image) bool { return b.lacks(i) != "" }) {
+		if b, err = look(ctx, r, names(all)); err != nil {
+			return nil, b, err
+		}
+	}
+	return all, b, s.alone(ctx, func() error { return s.judge(ctx, all, b, f) })
+}
+
+// alone does what only one asker may do at a time.
+func (s *Set) alone(ctx context.Context, what func() error) error {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
 	case <-ctx.Done():
-		return nil, b, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	all, err := s.resolve(ctx)
+	return what()
+}
+
+// glance asks the box, in one round trip, which images it keeps, and which it
+// is to have if that is for it to say.
+func (s *Set) glance(ctx context.Context, r host.Reader) ([]reference, box, error) {
+	questions := []host.Command{query(glanceScript)}
+	if s.choice != nil {
+		questions = append(questions, s.choice.Ask)
+	}
+	answers, err := r.QueryMany(ctx, questions)
+	if err == nil {
+		err = answers[0].Err
+	}
+	if err != nil {
+		return nil, box{}, fmt.Errorf("ask the box for its images: %w", err)
+	}
+	b, err := parseGlance(string(answers[0].Out))
+	if err != nil || s.choice == nil {
+		return s.refs, b, err
+	}
+	if answers[1].Err != nil {
+		return nil, b, fmt.Errorf("ask the box which images it runs: %w", answers[1].Err)
+	}
+	texts, err := s.choice.Refs(answers[1].Out)
 	if err != nil {
 		return nil, b, err
 	}
-	return all, b, s.judge(ctx, all, b, f)
+	refs, err := parseReferences(texts)
+	return refs, b, err
 }
 
 // judge examines the images that the box lacks, and reports all that it cannot

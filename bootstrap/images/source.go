@@ -24,7 +24,7 @@ type source interface {
 func openSource(o Options) (source, error) {
 	kind, path, _ := strings.Cut(o.From, ":")
 	switch {
-	case o.From == "" && len(o.Refs) > 0:
+	case o.From == "" && (len(o.Refs) > 0 || o.Choose != nil):
 		return newRegistry(o)
 	case o.From == "":
 		return nil, fault.New(fault.Usage, "name them with --image, or bring a whole folder with --from oci:FOLDER", "which images?")

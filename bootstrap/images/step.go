@@ -62,7 +62,7 @@ func (r resource) Diff(o observed) ([]step.Change, error) {
 			out = append(out, step.Change{Verb: step.Update, Object: img.ref.name, Why: "the kubelet might remove it when the disk fills"})
 		}
 	}
-	for _, name := range r.set.retired(b) {
+	for _, name := range r.set.retired(o.images, b) {
 		out = append(out, step.Change{Verb: step.Update, Object: name, Why: "no longer wanted, the kubelet may remove it when the disk fills"})
 	}
 	for _, name := range leftovers(o) {
@@ -73,11 +73,11 @@ func (r resource) Diff(o observed) ([]step.Change, error) {
 
 // retired are images that are kept though the set has others of their
 // repositories.
-func (s *Set) retired(b box) []string {
+func (s *Set) retired(all []*image, b box) []string {
 	if !s.retire {
 		return nil
 	}
-	wanted := s.Names()
+	wanted := names(all)
 	var repositories []string
 	for _, name := range wanted {
 		repositories = append(repositories, repository(name))

@@ -56,30 +56,40 @@ type Looker func(ctx context.Context) (Seen, error)
 // trip, some kilobytes, and no connection from here.
 func ByBox(r host.Reader, namespace, name string) Looker {
 	return func(ctx context.Context) (Seen, error) {
-		answers, err := k3s.Get(ctx, r, lookPaths(namespace, name)...)
+		out, err := r.Query(ctx, askBox(namespace, name))
 		if err != nil {
-			return Seen{}, err
+			return Seen{}, fmt.Errorf("look at the release: %w", err)
 		}
-		seen := Seen{Secrets: map[string]string{}}
-		if answers[0] == nil {
-			return seen, nil
-		}
-		var ns struct {
-			Status struct {
-				Phase string `json:"phase"`
-			} `json:"status"`
-		}
-		if err := json.Unmarshal(answers[0], &ns); err != nil {
-			return Seen{}, fmt.Errorf("read the namespace: %w", err)
-		}
-		seen.Terminating = ns.Status.Phase == "Terminating"
-		for _, a := range answers[1:] {
-			if err := seen.addTable(a); err != nil {
-				return Seen{}, err
-			}
-		}
+		return readBox(out, namespace, name)
+	}
+}
+
+func askBox(namespace, name string) host.Command { return k3s.Ask(lookPaths(namespace, name)...) }
+
+func readBox(out []byte, namespace, name string) (Seen, error) {
+	answers, err := k3s.Answers(out, lookPaths(namespace, name)...)
+	if err != nil {
+		return Seen{}, err
+	}
+	seen := Seen{Secrets: map[string]string{}}
+	if answers[0] == nil {
 		return seen, nil
 	}
+	var ns struct {
+		Status struct {
+			Phase string `json:"phase"`
+		} `json:"status"`
+	}
+	if err := json.Unmarshal(answers[0], &ns); err != nil {
+		return Seen{}, fmt.Errorf("read the namespace: %w", err)
+	}
+	seen.Terminating = ns.Status.Phase == "Terminating"
+	for _, a := range answers[1:] {
+		if err := seen.addTable(a); err != nil {
+			return Seen{}, err
+		}
+	}
+	return seen, nil
 }
 
 // lookPaths are what a look asks for: the release's newest revision, and the

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +65,31 @@ func TestALookIsOneRoundTrip(t *testing.T) {
 	}
 	if d, there := seen.Secrets["theirs"]; seen.Secrets["ours"] != "d" || d != "" || !there {
 		t.Errorf("got %v", seen.Secrets)
+	}
+}
+
+func TestImagesAreThoseThatTheBoxRuns(t *testing.T) {
+	pushed := `{"rows":[` + row("sh.helm.release.v1.ssg.v8", `"owner":"helm","name":"ssg","version":"8","status":"deployed","ssg-bootstrap-image-tag":"sha-1"`, "") + `]}`
+	for name, c := range map[string]struct {
+		answers []string
+		tag     string
+		want    string
+	}{
+		"a pipeline's": {[]string{activeNamespace, pushed, noRows}, "", "studentsystemgo:sha-1"},
+		"the owner's":  {[]string{activeNamespace, pushed, noRows}, "sha-2", "studentsystemgo:sha-2"},
+		"the chart's":  {[]string{"", "", ""}, "", "studentsystemgo:latest"},
+		"no answer":    {nil, "", "studentsystemgo:latest"},
+	} {
+		w := realWant()
+		w.Tag = c.tag
+		answer, err := (&box{answers: c.answers}).Query(t.Context(), w.AskImages())
+		if err != nil {
+			t.Fatal(err)
+		}
+		images, err := w.ImagesOnBox(answer)
+		if err != nil || !slices.ContainsFunc(images, func(i string) bool { return strings.HasSuffix(i, c.want) }) {
+			t.Errorf("%s: %q, %v", name, images, err)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/k3s"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 )
 
@@ -35,6 +38,22 @@ func (w Want) Images(deployed string) ([]string, error) {
 	}
 	slices.Sort(out)
 	return slices.Compact(out), nil
+}
+
+// AskImages is the query whose answer ImagesOnBox needs. It is one that the
+// steps ask as well, so it costs a plan nothing.
+func (w Want) AskImages() host.Command { return askBox(w.Namespace, w.Name) }
+
+// ImagesOnBox returns the images of the release as it should be on the box that
+// gave the answer. Where the owner does not say which of the application's
+// images that is, it is the one that runs there: a pipeline may have deployed
+// another since.
+func (w Want) ImagesOnBox(answer []byte) ([]string, error) {
+	seen, err := readBox(answer, w.Namespace, w.Name)
+	if err != nil && !errors.Is(err, k3s.ErrNoAnswer) {
+		return nil, err
+	}
+	return w.Images(seen.Revision.Tag)
 }
 
 // render renders the chart without a cluster.

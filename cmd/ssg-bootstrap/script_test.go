@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -27,6 +28,7 @@ const (
 	// sudoPassword is a canary as well: no script's output may show it.
 	sudoPassword = "canary-4711-sudo"
 	boxKey       = "box"
+	meterKey     = "meter"
 )
 
 func TestMain(m *testing.M) {
@@ -73,6 +75,7 @@ func setup(env *testscript.Env) error {
 	}
 	env.Defer(mirror.Close)
 	env.Values[boxKey] = machine
+	env.Values[meterKey] = &meter{}
 	registry := serveImages(env, box)
 	home := filepath.Join(env.WorkDir, ".home")
 	env.Setenv("HOME", home)
@@ -155,6 +158,8 @@ func machineOf(ts *testscript.TestScript) *k3stest.Machine {
 //	box pid FILE             writes k3s's process number
 //	box cut N                cuts the connection after N bytes to the box
 //	box slow N               lets k3s need N looks to be ready
+//	box cost FILE            writes how many commands were sent since the last
+//	                         time, and which programs they started how often
 func boxCommand(ts *testscript.TestScript, neg bool, args []string) {
 	m := machineOf(ts)
 	arg := func(i int) string {
@@ -196,9 +201,29 @@ func boxCommand(ts *testscript.TestScript, neg bool, args []string) {
 		m.Link.CutAfterIn(int64(number(1)))
 	case "slow":
 		m.Probes = number(1)
+	case "cost":
+		ts.Check(os.WriteFile(ts.MkAbs(arg(1)), []byte(ts.Value(meterKey).(*meter).read(m)), 0o644))
 	default:
 		ts.Fatalf("box cannot %s", arg(0))
 	}
+}
+
+// meter remembers up to where a box's costs were read.
+type meter struct{ commands, programs int }
+
+func (c *meter) read(m *k3stest.Machine) string {
+	commands, log := m.Link.Execs(), m.Log()
+	started := map[string]int{}
+	for _, e := range log[c.programs:] {
+		started[e.Argv[0]]++
+	}
+	var out strings.Builder
+	fmt.Fprintf(&out, "commands %d\n", commands-c.commands)
+	for _, name := range slices.Sorted(maps.Keys(started)) {
+		fmt.Fprintf(&out, "%s %d\n", name, started[name])
+	}
+	c.commands, c.programs = commands, len(log)
+	return out.String()
 }
 
 func snapshot(ts *testscript.TestScript, m *k3stest.Machine, file string, without []string) {
