@@ -244,19 +244,11 @@ func imagesImportRun(ctx context.Context, a *app, o imagesFlags) error {
 	return s.importImages(ctx, p)
 }
 
-// keepUploads is for how many days a broken upload may still be continued.
-// Images change, and what was sent of one that nobody wants any more would
-// stay on the box for good.
-const keepUploads = 7
-
 // importImages applies the plan. A run that was at work until now may have
 // changed what is to be sent: the step itself asks the box again.
 func (s *session) importImages(ctx context.Context, p measuredPlan) error {
 	before := s.client.Stats().BytesOut
 	result, err := s.carryOut(ctx, p, step.Options{}, func(step.Event) {})
-	if err == nil {
-		err = s.client.CleanUploads(ctx, keepUploads)
-	}
 	changes := p.Steps[0].Changes
 	data := ImportData{
 		Host: s.name, Changes: report.Changes(changes), TookSeconds: result.Took.Seconds(), BytesSent: s.client.Stats().BytesOut - before,

@@ -209,6 +209,11 @@ func (s *session) converge(ctx context.Context, p measuredPlan, o installOptions
 	return nil
 }
 
+// keepUploads is for how many days a broken upload may still be continued.
+// Releases and images change, and what was sent of one that nobody wants any
+// more would stay on the box for good.
+const keepUploads = 7
+
 // carryOut makes the plan's changes, shows how far it is, and remembers how
 // long each step took.
 func (s *session) carryOut(ctx context.Context, p measuredPlan, o step.Options, see step.Observer) (step.Result, error) {
@@ -222,6 +227,9 @@ func (s *session) carryOut(ctx context.Context, p measuredPlan, o step.Options, 
 	})
 	if saveErr := s.past.save(); saveErr != nil {
 		s.a.logger().Warn("history not saved", "error", saveErr)
+	}
+	if err == nil {
+		err = s.client.CleanUploads(ctx, keepUploads)
 	}
 	return result, err
 }
