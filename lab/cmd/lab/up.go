@@ -66,6 +66,9 @@ func up(ctx context.Context, l *lab, options upOptions) error {
 	if err := attach(ctx, opened, guest); err != nil {
 		return err
 	}
+	if err := dropStalePins(pathOf(guest, lockFile), opened.Mirror()); err != nil {
+		return err
+	}
 	fmt.Fprintf(options.out, "%s is up (%s, login after %.0f s)\n", l.name, guest.State().Accel, time.Since(start).Seconds())
 	if err := tell(options.out, guest); err != nil {
 		return err
