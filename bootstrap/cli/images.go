@@ -51,7 +51,7 @@ type imagesFlags struct {
 
 func (f *imagesFlags) add(a *app, cmd *cobra.Command) {
 	f.hostFlags.add(a, cmd)
-	cmd.Flags().StringSliceVar(&f.refs, "image", nil, "this `image`, named as in a pod; may be repeated (default: all that --from has)")
+	cmd.Flags().StringSliceVar(&f.refs, "image", nil, "this `image`, named as in a pod; may be repeated (default: all that --from has, without it the application's)")
 	cmd.Flags().StringVar(&f.from, "from", "", "take them from oci:FOLDER or docker-archive:FILE instead of their registries")
 	_ = cmd.RegisterFlagCompletionFunc("image", cobra.NoFileCompletions)
 }
@@ -65,7 +65,7 @@ func newCmdImagesPlan(a *app) *cobra.Command {
 bytes of it that the box lacks, and how long they take at the measured speed of
 the link. The images are fetched to this computer and looked into; the box is
 only asked.`,
-		Example: "  ssg-bootstrap images plan --host oldpc --image mariadb:11 --image redis:7-alpine\n  ssg-bootstrap images plan --host oldpc --from oci:build/image",
+		Example: "  ssg-bootstrap images plan --host oldpc\n  ssg-bootstrap images plan --host oldpc --image mariadb:11 --image redis:7-alpine\n  ssg-bootstrap images plan --host oldpc --from oci:build/image",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return imagesPlanRun(cmd.Context(), a, o) },
 	}
@@ -81,7 +81,7 @@ func newCmdImagesImport(a *app) *cobra.Command {
 		Long: `Bring container images to the box: fetch them to this computer, send what the
 box lacks of them, import them into k3s's containerd, and keep them from its
 garbage collection. Broken off, the same line continues where it stopped.`,
-		Example: "  ssg-bootstrap images import --host oldpc --image ghcr.io/owner/app:sha-1234\n  ssg-bootstrap images import --host oldpc --from docker-archive:app.tar",
+		Example: "  ssg-bootstrap images import --host oldpc\n  ssg-bootstrap images import --host oldpc --image ghcr.io/owner/app:sha-1234\n  ssg-bootstrap images import --host oldpc --from docker-archive:app.tar",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return imagesImportRun(cmd.Context(), a, o) },
 	}
@@ -196,10 +196,7 @@ func (a *app) planImages(ctx context.Context, o imagesFlags) (*session, measured
 	if err != nil {
 		return nil, p, err
 	}
-	if err := s.gather(ctx); err != nil {
-		return s, p, err
-	}
-	set, err := s.newImages(images.Options{Refs: o.refs, From: o.from})
+	set, err := s.chosenImages(ctx, o)
 	if err != nil {
 		return s, p, err
 	}
@@ -211,6 +208,25 @@ func (a *app) planImages(ctx context.Context, o imagesFlags) (*session, measured
 		err = s.noContainerd()
 	}
 	return s, p, err
+}
+
+// chosenImages looks at the box and chooses what the flags name, or else what
+// install would bring.
+func (s *session) chosenImages(ctx context.Context, o imagesFlags) (*images.Set, error) {
+	if len(o.refs) > 0 || o.from != "" {
+		if err := s.gather(ctx); err != nil {
+			return nil, err
+		}
+		return s.newImages(images.Options{Refs: o.refs, From: o.from})
+	}
+	if err := s.examine(ctx, specFlags{}); err != nil {
+		return nil, err
+	}
+	if !s.spec.Release.On() {
+		return s.newImages(images.Options{})
+	}
+	app, err := s.application()
+	return app.images, err
 }
 
 // ImportData is what an import did, as programs get it.
