@@ -66,6 +66,10 @@ e2e: build lab-build ## the core path on the emulated box, every figure printed
 e2e-full: build lab-build ## everything on the emulated box: long measurements and drills too
 	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 180m -v -run '$(RUN)' ./vm ./e2e
 
+.PHONY: figures
+figures: build ## measure the program itself: size and start; fails when a goal is missed
+	go run ./bootstrap/packaging/figures $(BIN)
+
 # The newest release that asks for nothing the module proxy does not have.
 NFPM := go run github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.43.4
 

@@ -1,0 +1,151 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+)
+
+// commandLine is one line that a document tells the reader to type.
+type commandLine struct {
+	document string
+	words    []string
+}
+
+// pages are the documents for people; what is generated from the commands
+// cannot differ from them.
+func pages(t *testing.T) []string {
+	t.Helper()
+	out := []string{"../../README.md"}
+	for _, pattern := range []string{"../../docs/*.md", "../../docs/decisions/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatal(pattern, err)
+		}
+		out = append(out, files...)
+	}
+	return out
+}
+
+// documented returns every line of code in the documents.
+func documented(t *testing.T) []commandLine {
+	t.Helper()
+	inline := regexp.MustCompile("`([^`]+)`")
+	var out []commandLine
+	for _, file := range pages(t) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		take := func(text string) {
+			text, _, _ = strings.Cut(text, " #")
+			if words := strings.Fields(strings.TrimSuffix(strings.TrimSpace(text), "&")); len(words) > 0 {
+				words[0] = strings.TrimPrefix(words[0], "bin/")
+				out = append(out, commandLine{filepath.ToSlash(strings.TrimPrefix(file, "../../")), words})
+			}
+		}
+		// Inline code may be broken over two lines.
+		paragraph := strings.ReplaceAll(string(data), "\n", " ")
+		for _, m := range inline.FindAllStringSubmatch(paragraph, -1) {
+			take(m[1])
+		}
+		for line := range strings.Lines(string(data)) {
+			if strings.HasPrefix(line, "    ") {
+				take(line)
+			}
+		}
+	}
+	return out
+}
+
+// ours are the command lines of this program among them, with the command that
+// each means. A text that is cut short by "…" is no command line.
+func ours(t *testing.T) map[*cobra.Command][]commandLine {
+	t.Helper()
+	root := Commands()
+	out := map[*cobra.Command][]commandLine{}
+	for _, c := range documented(t) {
+		if c.words[0] != program || len(c.words) == 1 {
+			continue
+		}
+		found, _, err := root.Find(c.words[1:])
+		if err != nil {
+			t.Errorf("%s: %s: %v", c.document, strings.Join(c.words, " "), err)
+			continue
+		}
+		out[found] = append(out[found], c)
+	}
+	if len(out) < 8 {
+		t.Fatalf("only %d commands are documented", len(out))
+	}
+	return out
+}
+
+func TestCommandLinesOfTheDocumentsAreValid(t *testing.T) {
+	for cmd, lines := range ours(t) {
+		for _, c := range lines {
+			for _, word := range c.words {
+				name, isFlag := strings.CutPrefix(word, "--")
+				name, _, _ = strings.Cut(name, "=")
+				if isFlag && cmd.Flags().Lookup(name) == nil && cmd.Root().PersistentFlags().Lookup(name) == nil {
+					t.Errorf("%s: %s: there is no flag %s", c.document, strings.Join(c.words, " "), word)
+				}
+			}
+		}
+	}
+}
+
+// TestEveryDocumentedCommandIsRunByATest looks for each command that a document
+// tells of in the scripts of the real program, in this package's tests and in
+// those of the lab.
+func TestEveryDocumentedCommandIsRunByATest(t *testing.T) {
+	scripts := source(t, "../../cmd/ssg-bootstrap/testdata/script/*.txtar")
+	tests := source(t, "*_test.go") + source(t, "../../lab/e2e/*.go")
+	for cmd, lines := range ours(t) {
+		words := strings.Fields(cmd.CommandPath())[1:]
+		inScript := regexp.MustCompile(`exec ssg-bootstrap (?:--config \S+ )?` + strings.Join(words, " ") + `\b`)
+		inTest := regexp.MustCompile(`"` + strings.Join(words, `",\s*"`) + `"`)
+		if !inScript.MatchString(scripts) && !inTest.MatchString(tests) {
+			t.Errorf("%s tells to type %q, which no test does", lines[0].document, cmd.CommandPath())
+		}
+	}
+}
+
+// TestTargetsOfTheDocumentsExist holds what a reader is told to make.
+func TestTargetsOfTheDocumentsExist(t *testing.T) {
+	targets := source(t, "../../Makefile") + source(t, "../../lab/lab.mk")
+	n := 0
+	for _, c := range documented(t) {
+		if c.words[0] != "make" || len(c.words) == 1 {
+			continue
+		}
+		n++
+		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(c.words[1]) + `:`).MatchString(targets) {
+			t.Errorf("%s: %s: there is no such target", c.document, strings.Join(c.words, " "))
+		}
+	}
+	if n < 5 {
+		t.Errorf("only %d targets are documented", n)
+	}
+}
+
+func source(t *testing.T, pattern string) string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil || len(files) == 0 {
+		t.Fatal(pattern, err)
+	}
+	var b strings.Builder
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(data)
+	}
+	return b.String()
+}
