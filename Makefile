@@ -52,11 +52,19 @@ include lab/lab.mk
 LAB_SECRETS = $(foreach s,SSG_SUDO_PASSWORD:sudo_password GITHUB_TOKEN:github_token TS_API_CLIENT_ID:tailscale_client_id TS_API_CLIENT_SECRET:tailscale_client_secret,$(firstword $(subst :, ,$s))="$$(cat "$$($(LAB) env $(lastword $(subst :, ,$s)))")")
 
 .PHONY: demo
-demo: build lab ## start the emulated Core 2 Duo, install on it, show the result
+demo: build lab ## start the emulated Core 2 Duo, install on it, measure it, show the result
 	@echo "== ssg-bootstrap install --host oldpc"
 	@$(LAB_SECRETS) $(BIN) --config "$$($(LAB) env config)" install --host oldpc
 	@echo "== ssg-bootstrap status --host oldpc"
 	@$(LAB_SECRETS) $(BIN) --config "$$($(LAB) env config)" status --host oldpc
+	@echo "== ssg-bootstrap bench --host oldpc"
+	@$(LAB_SECRETS) $(BIN) --config "$$($(LAB) env config)" bench --host oldpc
+	@echo "== where to look next"
+	@echo "  $(BIN) --config $$($(LAB) env config) doctor --host oldpc"
+	@echo "  make lab-ssh        a shell on the box"
+	@echo "  make lab-down       shut it down; its disk stays"
+	@echo "  docs/layout.md      how it fits together"
+	@echo "  README.md           how to point it at a real box"
 
 .PHONY: e2e
 e2e: build lab-build ## the core path on the emulated box, every figure printed
