@@ -209,7 +209,9 @@ func (s accessState) kubeconfig() (step.Change, bool) {
 
 // Roles that bind to others cannot be changed, only made anew: --force-conflicts
 // is about fields that somebody else wrote, as with kubectl edit.
-const applyScript = `exec /usr/local/bin/k3s kubectl apply --server-side --force-conflicts --field-manager=ssg-bootstrap -f - >&2`
+// Nor does kubectl look for mistakes itself: it would fetch the API's whole
+// schema for that, which took such a box longer than kubectl waits.
+const applyScript = `exec /usr/local/bin/k3s kubectl apply --server-side --force-conflicts --validate=false --field-manager=ssg-bootstrap -f - >&2`
 
 // issueScript writes the kubeconfig on the box itself: the token does not leave
 // it, and is in no program's arguments, for printf is a part of the shell. The
