@@ -188,6 +188,7 @@ done
 WATCH
 : >/run/argv-seen
 : >/run/argv-rounds
+systemctl stop argv-watch 2>/dev/null || : # of a run that broke off
 systemd-run -q --unit=argv-watch sh /run/argv-watch.sh`
 
 func runnerComesOnline(t *testing.T, b *box, f *figures) {

@@ -191,6 +191,7 @@ while :; do
 done
 WATCH
 : >/run/ts-seen
+systemctl stop ts-watch 2>/dev/null || : # of a run that broke off
 systemd-run -q --unit=ts-watch sh /run/ts-watch.sh`
 
 func tailnetIsJoined(t *testing.T, b *box, n *tailnet, f *figures) {
