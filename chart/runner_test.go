@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/omkar619-dev/ssg-bootstrap/runner"
+	"github.com/omkar619-dev/ssg-bootstrap/runner/workflow"
 )
 
 // resources are the plural names of what the chart renders. A kind that is not
@@ -78,5 +80,48 @@ func TestAJobCannotRaiseItself(t *testing.T) {
 		if len(r.Names) == 0 || slices.Contains(r.Verbs, "create") || slices.Contains(r.Verbs, "list") {
 			t.Errorf("outside of its namespace a job may touch what is not named: %+v", r)
 		}
+	}
+}
+
+// TestTheWorkflowDeploysTheImageThatItPulled holds the values that the printed
+// workflow sets against the chart's names for them.
+func TestTheWorkflowDeploysTheImageThatItPulled(t *testing.T) {
+	text, err := workflow.Render(workflow.Input{
+		Labels: []string{"homelab"}, Registry: "ghcr.io", Chart: "./chart/studentsystemgo", Release: "ssg", Namespace: "studentsystemgo",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	script, err := workflow.Script(text, workflow.DeployJob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shell := strings.NewReplacer(`"`, "", "$REGISTRY", "ghcr.io", "${GITHUB_REPOSITORY,,}", "owner/school", "${IMAGE_TAG:-sha-${GITHUB_SHA:0:7}}", "sha-1")
+	image := values{}
+	for _, set := range regexp.MustCompile(`--set-string image\.(\w+)=(\S+)`).FindAllStringSubmatch(script, -1) {
+		image[set[1]] = shell.Replace(set[2])
+	}
+	objects, _, err := render(over(values{"image": image}, existing()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, o := range objects {
+		if o.GetKind() != "Deployment" {
+			continue
+		}
+		containers, _, err := unstructured.NestedSlice(o.Object, "spec", "template", "spec", "containers")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range containers {
+			if got := c.(map[string]any)["image"]; got != "ghcr.io/owner/school:sha-1" {
+				t.Errorf("%s runs %s", o.GetName(), got)
+			}
+			seen++
+		}
+	}
+	if seen < 2 {
+		t.Errorf("%d containers of application and worker", seen)
 	}
 }

@@ -150,7 +150,7 @@ func TestTheShellOfTheDeploymentRuns(t *testing.T) {
 	order := []string{
 		`"image": "ghcr.io/omkar619-dev/studentsystemgo:sha-0123456"`,
 		"delete pod pull-0123456-1 --ignore-not-found --wait=false",
-		"helm upgrade --install ssg ./deploy/helm/studentsystemgo --namespace studentsystemgo --reset-then-reuse-values --set-string image.repository=ghcr.io/omkar619-dev/studentsystemgo --set-string image.tag=sha-0123456 --disable-openapi-validation --atomic --timeout 15m",
+		"helm upgrade --install ssg ./deploy/helm/studentsystemgo --namespace studentsystemgo --reset-then-reuse-values --set-string image.registry=ghcr.io --set-string image.repository=omkar619-dev/studentsystemgo --set-string image.tag=sha-0123456 --disable-openapi-validation --atomic --timeout 15m",
 		"rollout status deployment/ssg-studentsystemgo --timeout 5m",
 		"--header Host: ssg.example.org http://192.0.2.7/healthz",
 	}
