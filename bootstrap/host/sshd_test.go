@@ -93,7 +93,7 @@ SetEnv PATH=%s:%s
 		}
 	})
 	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
-	must(wait.Until(t.Context(), wait.Condition{What: "sshd", Every: 20 * time.Millisecond, Stall: 10 * time.Second},
+	must(wait.Until(t.Context(), wait.Condition{What: "sshd", Every: 20 * time.Millisecond, Stall: time.Minute},
 		func(ctx context.Context) (wait.State, error) {
 			c, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 			if err != nil {
@@ -210,7 +210,7 @@ func TestAnAbandonedCommandDies(t *testing.T) {
 
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	err := wait.Until(t.Context(), wait.Condition{What: what, Every: 20 * time.Millisecond, Stall: 10 * time.Second},
+	err := wait.Until(t.Context(), wait.Condition{What: what, Every: 20 * time.Millisecond, Stall: time.Minute},
 		func(context.Context) (wait.State, error) { return wait.State{Done: done()}, nil })
 	if err != nil {
 		t.Fatal(err)
