@@ -110,6 +110,32 @@ func TestExamplesAreValidCommandLines(t *testing.T) {
 	})
 }
 
+// TestHelpFitsATerminalOfEightyColumns also holds that it is plain text, for
+// logs, screen readers and the reference.
+func TestHelpFitsATerminalOfEightyColumns(t *testing.T) {
+	walk(Commands(), func(cmd *cobra.Command) {
+		var b bytes.Buffer
+		cmd.Root().SetOut(&b)
+		if err := cmd.Help(); err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(b.String()) {
+			example := strings.Contains(cmd.Example, strings.TrimSpace(line))
+			if w := runewidth.StringWidth(strings.TrimRight(line, "\n")); w > helpWidth && !example && !generated(cmd) {
+				t.Errorf("%s: %d columns: %s", cmd.CommandPath(), w, line)
+			}
+		}
+		if strings.ContainsAny(b.String(), "\x1b\r\t") && !generated(cmd) {
+			t.Errorf("the help of %s has control characters", cmd.CommandPath())
+		}
+	})
+}
+
+// generated reports whether cobra wrote a command's texts.
+func generated(cmd *cobra.Command) bool {
+	return cmd.Name() == "help" || cmd.HasParent() && cmd.Parent().Name() == "completion"
+}
+
 func TestNoFlagTakesASecret(t *testing.T) {
 	_, a := newWorld(t)
 	walk(newRoot(a), func(cmd *cobra.Command) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -210,5 +211,43 @@ func TestAnErrorEndsWithEvidenceAndTheNextCommand(t *testing.T) {
 	WriteError(&b, errors.Join(errors.New("one"), errors.New("two\nlines")), 80)
 	if want := "error: one\n  and: two\n  lines\ntry: run it again with -v and read the last lines\n"; b.String() != want {
 		t.Errorf("got\n%s", b.String())
+	}
+}
+
+func TestWithoutColourTheViewsSayTheSame(t *testing.T) {
+	colour := regexp.MustCompile("\x1b\\[[0-9;]*m")
+	shown := map[bool]string{}
+	for _, color := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			r := New(Auto, Options{Err: &out, Live: true, Width: func() int { return 80 }, Color: color, Now: time.Now})
+			run(r)
+			r.Close()
+			shown[color] = out.String()
+		})
+	}
+	if colour.MatchString(shown[false]) {
+		t.Errorf("there is colour in %q", colour.FindString(shown[false]))
+	}
+	// Which frames are drawn in between is chance; what stays is not.
+	kept := regexp.MustCompile(`(?m)(?:done|failed|retry|note) .*$`)
+	with := kept.FindAllString(colour.ReplaceAllString(shown[true], ""), -1)
+	if without := kept.FindAllString(shown[false], -1); len(with) < 4 || !slices.Equal(with, without) {
+		t.Errorf("with colour %q, without %q", with, without)
+	}
+}
+
+func TestALongWaitSaysHowLongItTookLastTime(t *testing.T) {
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	l := &live{board: newBoard()}
+	l.board.expect = map[step.ID]Expectation{"s": {Last: 190 * time.Second}}
+	l.board.apply(step.Event{Time: start, Kind: step.StepStarted, Step: "s", Title: "s"})
+	for after, want := range map[time.Duration]string{
+		65 * time.Second: "1 min 5 s, last time 3 min 10 s",
+		10 * time.Minute: "10 min, last time 3 min 10 s",
+	} {
+		if got := l.figures(l.board.find("s"), start.Add(after)); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
