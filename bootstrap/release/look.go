@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -84,22 +85,71 @@ func readBox(out []byte, namespace, name string) (Seen, error) {
 		return Seen{}, fmt.Errorf("read the namespace: %w", err)
 	}
 	seen.Terminating = ns.Status.Phase == "Terminating"
-	for _, a := range answers[1:] {
+	for _, a := range answers[1:3] {
 		if err := seen.addTable(a); err != nil {
 			return Seen{}, err
 		}
 	}
+	image, err := imageIn(answers[3])
+	if err != nil {
+		return Seen{}, err
+	}
+	seen.runs(image)
 	return seen, nil
 }
 
-// lookPaths are what a look asks for: the release's newest revision, and the
-// Secrets beside it, whoever made them.
+// lookPaths are what a look asks for: the release's newest revision, the
+// Secrets beside it, whoever made them, and which image the application runs.
 func lookPaths(namespace, name string) []string {
 	base := "/api/v1/namespaces/" + namespace
 	return []string{
 		base,
 		base + "/secrets?includeObject=Metadata&labelSelector=owner=helm,status!=superseded,name=" + name,
 		base + "/secrets?includeObject=Metadata&labelSelector=owner!=helm",
+		"/apis/apps/v1/namespaces/" + namespace + "/deployments?includeObject=Metadata&labelSelector=" + appSelector(name),
+	}
+}
+
+func appSelector(name string) string {
+	return "app.kubernetes.io/instance=" + name + ",app.kubernetes.io/component=app"
+}
+
+// imageIn returns the application's image from the list of its Deployments as
+// `kubectl get -o wide` shows it; empty where there is none.
+func imageIn(text []byte) (string, error) {
+	if text == nil {
+		return "", nil
+	}
+	var t struct {
+		Columns []struct {
+			Name string `json:"name"`
+		} `json:"columnDefinitions"`
+		Rows []struct {
+			Cells []any `json:"cells"`
+		} `json:"rows"`
+	}
+	if err := json.Unmarshal(text, &t); err != nil {
+		return "", fmt.Errorf("read the list of Deployments: %w", err)
+	}
+	for i, c := range t.Columns {
+		if c.Name == "Images" && len(t.Rows) > 0 && i < len(t.Rows[0].Cells) {
+			image, _ := t.Rows[0].Cells[i].(string)
+			return image, nil
+		}
+	}
+	return "", nil
+}
+
+// runs takes note of the image that the application runs. It tells the tag of a
+// revision that another helm made, whose labels are those of the one before.
+func (s *Seen) runs(image string) {
+	if !s.Revision.Foreign {
+		return
+	}
+	image, _, _ = strings.Cut(image, "@")
+	s.Revision.Tag = ""
+	if colon := strings.LastIndexByte(image, ':'); colon > strings.LastIndexByte(image, '/') {
+		s.Revision.Tag = image[colon+1:]
 	}
 }
 
@@ -150,6 +200,16 @@ func ByAPI(c *cluster.Cluster, name string) Looker {
 				continue
 			}
 			seen.add(objectMeta{s.Name, s.Labels, s.Annotations})
+		}
+		if !seen.Revision.Foreign {
+			return seen, nil
+		}
+		apps, err := c.Client.AppsV1().Deployments(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: appSelector(name)})
+		if err != nil {
+			return Seen{}, c.Explain("look at the application", err)
+		}
+		if len(apps.Items) > 0 {
+			seen.runs(apps.Items[0].Spec.Template.Spec.Containers[0].Image)
 		}
 		return seen, nil
 	}

@@ -49,12 +49,18 @@ func row(name, labels, annotations string) string {
 	return fmt.Sprintf(`{"object":{"metadata":{"name":%q,"labels":{%s},"annotations":{%s}}}}`, name, labels, annotations)
 }
 
+// runs is the list of the application's Deployments.
+func runs(tag string) string {
+	return `{"columnDefinitions":[{"name":"Name"},{"name":"Images"}],"rows":[{"cells":["ssg-studentsystemgo","ghcr.io:443/omkar619-dev/studentsystemgo:` + tag + `"]}]}`
+}
+
 func TestALookIsOneRoundTrip(t *testing.T) {
 	b := &box{answers: []string{
 		activeNamespace,
 		`{"rows":[` + row("sh.helm.release.v1.ssg.v7", `"owner":"helm","name":"ssg","version":"7","status":"failed","ssg-bootstrap-inputs":"a","ssg-bootstrap-served":"no","ssg-bootstrap-revision":"7"`, "") +
 			`,` + row("sh.helm.release.v1.ssg.v8", `"owner":"helm","name":"ssg","version":"8","status":"deployed","ssg-bootstrap-inputs":"a","ssg-bootstrap-served":"a","ssg-bootstrap-revision":"8","ssg-bootstrap-image-tag":"sha-1"`, "") + `]}`,
 		`{"rows":[` + row("ours", `"app.kubernetes.io/managed-by":"ssg-bootstrap"`, `"ssg-bootstrap/digest":"d"`) + `,` + row("theirs", "", "") + `]}`,
+		runs("sha-9"), // ours says what it runs itself
 	}}
 	seen, err := ByBox(b, "ns", "ssg")(t.Context())
 	if err != nil || b.asked != 1 {
@@ -69,15 +75,15 @@ func TestALookIsOneRoundTrip(t *testing.T) {
 }
 
 func TestImagesAreThoseThatTheBoxRuns(t *testing.T) {
-	pushed := `{"rows":[` + row("sh.helm.release.v1.ssg.v8", `"owner":"helm","name":"ssg","version":"8","status":"deployed","ssg-bootstrap-image-tag":"sha-1"`, "") + `]}`
+	pushed := `{"rows":[` + row("sh.helm.release.v1.ssg.v8", `"owner":"helm","name":"ssg","version":"8","status":"deployed","ssg-bootstrap-revision":"7","ssg-bootstrap-image-tag":"sha-0"`, "") + `]}`
 	for name, c := range map[string]struct {
 		answers []string
 		tag     string
 		want    string
 	}{
-		"a pipeline's": {[]string{activeNamespace, pushed, noRows}, "", "studentsystemgo:sha-1"},
-		"the owner's":  {[]string{activeNamespace, pushed, noRows}, "sha-2", "studentsystemgo:sha-2"},
-		"the chart's":  {[]string{"", "", ""}, "", "studentsystemgo:latest"},
+		"a pipeline's": {[]string{activeNamespace, pushed, noRows, runs("sha-1")}, "", "studentsystemgo:sha-1"},
+		"the owner's":  {[]string{activeNamespace, pushed, noRows, runs("sha-1")}, "sha-2", "studentsystemgo:sha-2"},
+		"the chart's":  {[]string{"", "", "", ""}, "", "studentsystemgo:latest"},
 		"no answer":    {nil, "", "studentsystemgo:latest"},
 	} {
 		w := realWant()
@@ -114,7 +120,7 @@ func TestWithoutAnAPIThePlanComesLater(t *testing.T) {
 func TestAnEmptyClusterGetsSecretsFirst(t *testing.T) {
 	in := Input{Want: realWant(), Store: secrets.NewStore(t.TempDir(), "x")}
 	steps := Steps(in)
-	empty := &box{answers: []string{"", noRows, noRows}}
+	empty := &box{answers: []string{"", noRows, noRows, noRows}}
 	changes, err := steps[0].Plan(t.Context(), empty)
 	if err != nil || len(changes) != 4 {
 		t.Errorf("%v, %v", changes, err)
@@ -129,7 +135,7 @@ func TestAnEmptyClusterGetsSecretsFirst(t *testing.T) {
 
 func TestANamespaceThatTerminatesIsNoPlaceToPlanIn(t *testing.T) {
 	in := Input{Want: realWant(), Store: secrets.NewStore(t.TempDir(), "x")}
-	ending := &box{answers: []string{`{"status":{"phase":"Terminating"}}`, noRows, noRows}}
+	ending := &box{answers: []string{`{"status":{"phase":"Terminating"}}`, noRows, noRows, noRows}}
 	for _, s := range Steps(in) {
 		if _, err := s.Plan(t.Context(), ending); fault.CodeOf(err) != fault.NamespaceTerminating || !strings.Contains(fault.NextOf(err), "studentsystemgo") {
 			t.Errorf("%s: %v", s.ID(), err)
