@@ -24,7 +24,7 @@ diff -r "$scratch/first/dist" "$scratch/second-elsewhere/dist"
 if command -v dpkg-deb >/dev/null; then
 	for deb in "$scratch"/first/dist/*.deb; do
 		dpkg-deb --info "$deb" | sed -n 's/^ \(Package\|Version\|Architecture\|Installed-Size\):/\1:/p'
-		dpkg-deb --contents "$deb" | grep -q ' ./usr/bin/ssg-bootstrap$'
+		dpkg-deb --contents "$deb" | grep ' ./usr/bin/ssg-bootstrap$' >/dev/null
 	done
 fi
 echo "the same bytes twice: $(find "$scratch/first/dist" -type f | wc -l) files, $(du -sm "$scratch/first/dist" | cut -f1) MB"
