@@ -280,5 +280,5 @@ func (d *drill) measured(t *testing.T) (backupData, peaks) {
 	}()
 	data, r := d.backup(t)
 	stop()
-	return data, peaks{r.peakMemory(), <-most}
+	return data, peaks{r.peakMemory(t), <-most}
 }

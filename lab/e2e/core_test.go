@@ -277,7 +277,7 @@ func aLargeFileNeedsLittleMemory(t *testing.T, b *box, f *figures) {
 	const size = 300 << 20
 	c, _ := b.fakeRelease(t, "v1.36.4+k3s92", size)
 	r := c.must(t, "install", "--host", hostName, "--only", "k3s-binary")
-	peak := r.peakMemory()
+	peak := r.peakMemory(t)
 	f.add(t, "client's peak memory sending 300 MiB", "%s in %s", megabytes(peak), seconds(r.took))
 	if peak >= 100e6 {
 		t.Errorf("the client took %s, want under 100 MB", megabytes(peak))

@@ -158,7 +158,7 @@ func (d *drill) backUp(t *testing.T, f *figures) {
 	if data.ID != "000001" {
 		t.Errorf("the first backup is %s", data.ID)
 	}
-	f.add(t, "backup", "%s, %s of data, %s over the link, client's peak memory %s", seconds(r.took), megabytes(data.Bytes), megabytes(data.BytesGot), megabytes(r.peakMemory()))
+	f.add(t, "backup", "%s, %s of data, %s over the link, client's peak memory %s", seconds(r.took), megabytes(data.Bytes), megabytes(data.BytesGot), megabytes(r.peakMemory(t)))
 	if now := d.k3sProcess(t); now != process {
 		t.Errorf("k3s was restarted: %s, then %s", process, now)
 	}
