@@ -111,7 +111,8 @@ func (d BackupData) write(w io.Writer) {
 	fmt.Fprintf(w, "It lies in %s, encrypted; docs/recovery.md says how to keep the key.\n", d.Folder)
 }
 
-// backup takes a backup of some parts, nil for all. The box must be locked.
+// backup takes a backup of some parts, nil for all: only those make a backup
+// that a box can be made of. The box must be locked.
 func (s *session) backup(ctx context.Context, parts []string) (BackupData, error) {
 	v, err := s.a.vault(s.name, s.cfg.Backup, true)
 	if err != nil {
@@ -148,14 +149,15 @@ func (s *session) backup(ctx context.Context, parts []string) (BackupData, error
 		return BackupData{}, err
 	}
 	about.ImageTag = seen.Revision.Tag
-	if parts == nil {
+	partial := parts != nil
+	if !partial {
 		parts = recovery.Parts(seen.Revision.Number > 0)
 	}
 	start, before := s.a.env.Now(), s.client.Stats()
 	t := s.a.progress(backupID, "backup of "+s.name)
 	boxed, extras := s.split(in, parts, t.note)
 	taken, err := recovery.Taker{
-		Box: s.box(in.Want), Vault: v, Parts: boxed, Extras: extras, About: about, Host: s.name, Now: s.a.env.Now,
+		Box: s.box(in.Want), Vault: v, Parts: boxed, Extras: extras, About: about, Host: s.name, Partial: partial, Now: s.a.env.Now,
 		Note: t.note, Progress: t.progress,
 	}.Take(ctx)
 	t.end(err)

@@ -42,6 +42,7 @@ type BackupEntry struct {
 	Taken    time.Time    `json:"taken,omitzero"`
 	Bytes    int64        `json:"bytes,omitempty"`
 	Parts    []BackupPart `json:"parts,omitempty"`
+	Partial  bool         `json:"partial,omitempty"`
 	Problem  string       `json:"problem,omitempty"`
 	ageKnown bool
 }
@@ -88,7 +89,7 @@ func listBackups(v *vault.Vault, now time.Time) ([]BackupEntry, error) {
 	out := []BackupEntry{}
 	for _, e := range entries {
 		m, err := v.Manifest(e)
-		b := BackupEntry{ID: e.ID, Taken: m.Taken, Parts: partsOf(m)}
+		b := BackupEntry{ID: e.ID, Taken: m.Taken, Parts: partsOf(m), Partial: m.Partial}
 		for _, p := range m.Parts {
 			b.Bytes += p.Bytes
 		}
@@ -123,7 +124,11 @@ func (b BackupEntry) age(now time.Time) string {
 		return "from the future: a clock was wrong"
 	}
 	age, _ := vault.Age(b.Taken, now)
-	return report.Duration(age.Round(time.Minute)) + " ago"
+	text := report.Duration(age.Round(time.Minute)) + " ago"
+	if b.Partial {
+		text += ", only what a restore replaced"
+	}
+	return text
 }
 
 // BackupShowData is one backup, as programs get it.

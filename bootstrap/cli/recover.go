@@ -110,6 +110,10 @@ func (s *session) prepareRestore(ctx context.Context, v *vault.Vault, e vault.En
 	box := s.box(in.Want)
 	r := recovery.Restorer{Box: box, Vault: v, Note: t.note, Progress: t.progress}
 	m, about, err := r.Check(ctx, e)
+	if err == nil && m.Partial {
+		err = fault.New(fault.RestoreRefused, "take another one: `ssg-bootstrap backup list --host "+s.name+"`; its part goes into a running box with `ssg-bootstrap restore "+e.ID+" --only PART --host "+s.name+"`",
+			"backup %s holds only what an earlier restore replaced, and no whole box", e.ID)
+	}
 	if err == nil {
 		err = recovery.Fits(about, e.ID, s.spec.Profile.K3s.Version)
 	}

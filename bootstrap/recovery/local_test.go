@@ -99,13 +99,16 @@ case $verb in
 get)
 	case "$*" in
 	*deployments*component=app*) [ ! -e "$STATE/scale" ] || echo "app $(cat "$STATE/scale") $(cat "$STATE/noted" 2>/dev/null)" ;;
+	secrets*owner=helm,name=ssg,status=deployed*) echo secret/sh.helm.release.v1.ssg.v2 ;;
 	*"-o name"*) ;;
 	*component=mysql-primary*claimName*) echo data-mysql-primary-0 ;;
 	*component=mysql-primary*) echo "mysql-primary-0 True True" ;;
 	esac ;;
+label) echo "label $*" >>"$STATE/log" ;;
 annotate) case $3 in *-) rm -f "$STATE/noted" ;; *=*) echo "${3#*=}" >"$STATE/noted" ;; esac ;;
 scale) echo "${3#--replicas=}" >"$STATE/scale"; echo "scale ${3#--replicas=}" >>"$STATE/log" ;;
 exec)
+	[ ! -e "$STATE/away" ] || { rm "$STATE/away"; exit 1; }
 	while [ "$1" != -- ]; do shift; done; shift
 	[ "$1 $2" = "sh -c" ] || exit 9
 	script=$(printf '%s' "$3" | sed "s|/run/mysqld/mysqld.sock|$SOCKET|g")

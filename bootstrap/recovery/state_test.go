@@ -82,6 +82,8 @@ func tree(t *testing.T, dir string) string {
 // TestALostBoxGetsItsStateBackBeforeAnythingStarts cuts the restore after every
 // command that it runs on the box, too: the next run goes on.
 func TestALostBoxGetsItsStateBackBeforeAnythingStarts(t *testing.T) {
+	state := t.TempDir()
+	t.Setenv("STATE", state)
 	old, v := newOldBox(t), newVault(t)
 	taken, err := taker(old, v, K3s, Tailnet, Runner, Volumes).Take(t.Context())
 	if err != nil {
@@ -131,6 +133,10 @@ func TestALostBoxGetsItsStateBackBeforeAnythingStarts(t *testing.T) {
 		if err := apply(t.Context(), l, p.Steps()[1]); err != nil {
 			t.Fatal(err)
 		}
+		// What Helm's records say of the lost disk proves nothing of this one.
+		if log, err := os.ReadFile(filepath.Join(state, "log")); err != nil || !strings.HasSuffix(string(log), "label --overwrite secret/sh.helm.release.v1.ssg.v2 ssg-bootstrap-served=no\n") {
+			t.Fatalf("the release counts as seen to work: %q, %v", log, err)
+		}
 		if got := tree(t, root); got != want {
 			t.Fatalf("cut at %d: the box has\n%s\nwant\n%s", cut, got, want)
 		}
@@ -144,6 +150,22 @@ func TestALostBoxGetsItsStateBackBeforeAnythingStarts(t *testing.T) {
 		if finished {
 			return
 		}
+	}
+}
+
+// TestAPodThatIsOnlyRememberedIsWaitedFor: a cluster that came back says that
+// its pods are Ready before any of them runs.
+func TestAPodThatIsOnlyRememberedIsWaitedFor(t *testing.T) {
+	l, state := newLocal(t), t.TempDir()
+	t.Setenv("STATE", state)
+	away := filepath.Join(state, "away")
+	writeFile(t, away, "", 0o600)
+	r := Restorer{Box: l.box(), Note: func(text string) { t.Log(text) }}
+	if err := r.job(t.Context(), "await-mysql-primary"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(away); err == nil {
+		t.Error("nobody asked whether the pod runs")
 	}
 }
 

@@ -30,8 +30,10 @@ type Taker struct {
 	Extras []Extra
 	About  About
 	Host   string
-	Now    func() time.Time
-	Note   func(text string)
+	// Partial says that this is only what a restore is about to replace.
+	Partial bool
+	Now     func() time.Time
+	Note    func(text string)
 	// Progress tells how many bytes of the pieces that were missing are here.
 	Progress func(done, total int64)
 }
@@ -95,7 +97,7 @@ func (t *taking) run(ctx context.Context) (vault.Manifest, error) {
 	if err != nil {
 		return m, fmt.Errorf("write what the backup says of its box: %w", err)
 	}
-	m = vault.Manifest{Host: t.Host, Taken: t.Now().UTC(), Parts: t.parts, About: about}
+	m = vault.Manifest{Host: t.Host, Taken: t.Now().UTC(), Parts: t.parts, Partial: t.Partial, About: about}
 	if len(m.Parts) == 0 {
 		return m, fault.New(fault.BackupFailed, "", "there is nothing to back up on the box")
 	}

@@ -5,6 +5,8 @@ set -eu
 umask 077
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin; export PATH
+# A unit has no home, and kubectl would keep what it knows of the API in /.
+HOME=${HOME:-/root}; export HOME
 what=$1 folder=$2 namespace=$3 release=$4 root=$5
 
 die() { echo "$*" >&2; exit 1; }
@@ -44,13 +46,15 @@ resume() {
 }
 
 # serving waits for a pod of a component and prints its name. It waits as long
-# as something happens: a database's first start takes an old disk minutes.
+# as something happens: a database's first start takes an old disk minutes. That
+# the pod is Ready may be what the cluster remembers of the lost disk, or of the
+# time before a power cut: so its container is asked as well.
 serving() {
 	quiet=0 last=
 	while :; do
 		seen=$(kubectl get pods -l "$(labels "$1")" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.conditions[?(@.type=="Ready")].status} {.status.containerStatuses[*].restartCount} {.status.initContainerStatuses[*].state}{"\n"}{end}' 2>&1) || true
 		pod=$(echo "$seen" | awk '$3 == "True" { print $1; exit }')
-		if [ -n "$pod" ]; then echo "$pod"; return; fi
+		if [ -n "$pod" ] && kubectl exec "$pod" -- sh -c : >/dev/null 2>&1; then echo "$pod"; return; fi
 		if [ "$seen" != "$last" ]; then last=$seen quiet=0; echo "waiting for $1: $seen" >&2; fi
 		quiet=$((quiet + 1))
 		[ "$quiet" -lt 450 ] || die "$1 does not start: $last"
@@ -105,7 +109,16 @@ shut() {
 	nft -f "$root$door"
 }
 
+# unproven lets install look at the release again: Helm's records came back with
+# the cluster and say that it was seen to work, which was on the lost disk.
+unproven() {
+	kubectl get secrets -l "owner=helm,name=$release,status=deployed" -o name | while read -r secret; do
+		kubectl label --overwrite "$secret" ssg-bootstrap-served=no >/dev/null
+	done
+}
+
 open() {
+	unproven
 	rm -f "$root$dropin" "$root$door"
 	rmdir "$root/etc/systemd/system/k3s.service.d" 2>/dev/null || true
 	systemctl daemon-reload

@@ -6,6 +6,8 @@ set -eu
 umask 077
 LC_ALL=C; export LC_ALL
 PATH=$PATH:/usr/local/bin:/usr/local/sbin:/usr/sbin:/sbin; export PATH
+# A unit has no home, and kubectl would keep what it knows of the API in /.
+HOME=${HOME:-/root}; export HOME
 folder=$1 stage=$2 namespace=$3 release=$4 parts=$5 root=$6
 tool=$folder/pieces.pl
 rm -rf "$folder/$stage"

@@ -23,6 +23,9 @@ type Manifest struct {
 	// Taken is by this computer's clock, which may be wrong: the ID orders.
 	Taken time.Time `json:"taken"`
 	Parts []Part    `json:"parts"`
+	// Partial says that it holds only what a restore was about to replace. No
+	// host can be made of it, so it is never the latest.
+	Partial bool `json:"partial,omitempty"`
 	// About is the maker's own.
 	About json.RawMessage `json:"about,omitempty"`
 }

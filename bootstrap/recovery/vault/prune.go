@@ -21,14 +21,37 @@ type Keep struct {
 
 // Dated is a backup with the time at which it was taken.
 type Dated struct {
-	Entry Entry
-	Taken time.Time
+	Entry   Entry
+	Taken   time.Time
+	Partial bool
 }
 
 // Choose returns the backups that are kept; all are given, the oldest first.
 // The newest is always kept. Days are counted by the backups' own order: a
 // clock that was wrong makes a day look full, and never removes the newest.
+// Partial ones never take the place of one that a box can be made of: they are
+// kept as long as they are younger than the last ones.
 func (k Keep) Choose(all []Dated) []Dated {
+	var whole, out []Dated
+	for _, d := range all {
+		if !d.Partial {
+			whole = append(whole, d)
+		}
+	}
+	kept := k.chooseWhole(whole)
+	since := 0
+	if n := len(whole); n > 0 {
+		since = whole[max(0, n-max(k.Last, 1))].Entry.Number
+	}
+	for _, d := range all {
+		if d.Partial && d.Entry.Number > since || slices.Contains(kept, d) {
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+func (k Keep) chooseWhole(all []Dated) []Dated {
 	chosen := make([]bool, len(all))
 	for i := range all {
 		if len(all)-i <= max(k.Last, 1) {
@@ -118,7 +141,7 @@ func (v *Vault) dated() ([]Dated, error) {
 		if err != nil {
 			return nil, v.keepAll(e, err)
 		}
-		out = append(out, Dated{e, m.Taken})
+		out = append(out, Dated{e, m.Taken, m.Partial})
 	}
 	return out, nil
 }

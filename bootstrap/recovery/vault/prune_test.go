@@ -73,7 +73,7 @@ func TestRetentionHoldsItsRules(t *testing.T) {
 		var all []Dated
 		for n := range 1 + r.IntN(80) {
 			at = at.Add(time.Duration(r.IntN(60)-4) * time.Hour)
-			all = append(all, Dated{Entry{ID: idOf(n + 1), Number: n + 1}, at})
+			all = append(all, Dated{Entry: Entry{ID: idOf(n + 1), Number: n + 1}, Taken: at})
 		}
 		k := Keep{r.IntN(5), r.IntN(8), r.IntN(5), r.IntN(4)}
 		kept := k.Choose(all)
@@ -145,4 +145,27 @@ func FuzzSealed(f *testing.F) {
 			t.Errorf("opened %q", plain)
 		}
 	})
+}
+
+// TestWhatARestoreReplacedTakesNobodysPlace: a day whose last backup is such a
+// one keeps the one that a box can be made of.
+func TestWhatARestoreReplacedTakesNobodysPlace(t *testing.T) {
+	day := time.Date(2026, 9, 1, 3, 0, 0, 0, time.UTC)
+	var all []Dated
+	for n, partial := range []bool{false, true, false, true, false, true, true} {
+		all = append(all, Dated{Entry{ID: idOf(n + 1), Number: n + 1}, day.Add(time.Duration(n/2) * 24 * time.Hour), partial})
+	}
+	for want, k := range map[string]Keep{
+		"000001 000003 000005 000006 000007": {Last: 1, Daily: 7},
+		"000003 000004 000005 000006 000007": {Last: 2},
+		"000005 000006 000007":               {},
+	} {
+		var ids []string
+		for _, d := range k.Choose(all) {
+			ids = append(ids, d.Entry.ID)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%+v keeps %s, want %s", k, got, want)
+		}
+	}
 }

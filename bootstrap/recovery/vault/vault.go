@@ -177,7 +177,8 @@ func parseName(name string) (Entry, bool) {
 }
 
 // Find returns one backup by its ID, with or without leading zeros; "latest"
-// is the newest.
+// is the newest that is not partial. One that cannot be read is found as well:
+// whoever reads it learns why, and is not given an older one without a word.
 func (v *Vault) Find(id string) (Entry, error) {
 	all, err := v.Entries()
 	if err != nil {
@@ -187,7 +188,10 @@ func (v *Vault) Find(id string) (Entry, error) {
 		return Entry{}, fault.New(fault.BackupNone, "", "there is no backup in %s", v.opts.Dir)
 	}
 	if id == "latest" {
-		return all[len(all)-1], nil
+		if e, ok := v.newest(all, true); ok {
+			return e, nil
+		}
+		return Entry{}, fault.New(fault.BackupNone, "", "there are only backups of single parts in %s", v.opts.Dir)
 	}
 	n, err := strconv.Atoi(id)
 	for _, e := range all {
@@ -198,14 +202,26 @@ func (v *Vault) Find(id string) (Entry, error) {
 	return Entry{}, fault.New(fault.BackupNone, "see which there are with `ssg-bootstrap backup list --host HOST`", "there is no backup %q in %s", id, v.opts.Dir)
 }
 
-// Before returns the backup that came before e, if there is one.
+// Before returns the backup to take in the place of e, if there is one: the
+// newest that is older, can be read and is not partial.
 func (v *Vault) Before(e Entry) (Entry, bool) {
 	all, err := v.Entries()
 	i := slices.Index(all, e)
 	if err != nil || i < 1 {
 		return Entry{}, false
 	}
-	return all[i-1], true
+	return v.newest(all[:i], false)
+}
+
+// newest is the last of those given that is not partial.
+func (v *Vault) newest(of []Entry, unreadable bool) (Entry, bool) {
+	for _, e := range slices.Backward(of) {
+		m, err := v.manifest(e)
+		if err == nil && !m.Partial || err != nil && unreadable {
+			return e, true
+		}
+	}
+	return Entry{}, false
 }
 
 // Commit makes a backup count. Everything that it names must have been put.
@@ -251,31 +267,36 @@ func (v *Vault) failedOrNil(op string, err error) error {
 
 // Manifest opens one backup's manifest.
 func (v *Vault) Manifest(e Entry) (Manifest, error) {
-	sealed, err := os.ReadFile(filepath.Join(v.opts.Dir, e.file()))
-	if err != nil {
-		return Manifest{}, v.unreadable(e, err)
-	}
-	p, err := v.pool(e.pool)
-	if err != nil {
-		return Manifest{}, v.unreadable(e, err)
-	}
-	text, err := p.open(sealed, mostManifest)
-	if err != nil {
-		return Manifest{}, v.unreadable(e, err)
-	}
-	m, err := decodeManifest(text)
-	if err == nil && m.ID != e.ID {
-		err = fmt.Errorf("it says of itself that it is the backup %s", m.ID)
-	}
+	m, err := v.manifest(e)
 	if err != nil {
 		return Manifest{}, v.unreadable(e, err)
 	}
 	return m, nil
 }
 
+func (v *Vault) manifest(e Entry) (Manifest, error) {
+	sealed, err := os.ReadFile(filepath.Join(v.opts.Dir, e.file()))
+	if err != nil {
+		return Manifest{}, err
+	}
+	p, err := v.pool(e.pool)
+	if err != nil {
+		return Manifest{}, err
+	}
+	text, err := p.open(sealed, mostManifest)
+	if err != nil {
+		return Manifest{}, err
+	}
+	m, err := decodeManifest(text)
+	if err == nil && m.ID != e.ID {
+		err = fmt.Errorf("it says of itself that it is the backup %s", m.ID)
+	}
+	return m, err
+}
+
 // unreadable says why a backup cannot be used, and which may be used instead.
 func (v *Vault) unreadable(e Entry, err error) error {
-	next := "no other backup is older; see `ssg-bootstrap backup list --host HOST`"
+	next := "no older one can be taken instead; see `ssg-bootstrap backup list --host HOST`"
 	if b, ok := v.Before(e); ok {
 		next = "take the one before it: `ssg-bootstrap install --host HOST --restore " + b.ID + "`"
 	}

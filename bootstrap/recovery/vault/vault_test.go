@@ -43,6 +43,10 @@ func piece(seed, n int) []byte {
 // take makes a backup of so many pieces; those below shared are the same in
 // every backup.
 func take(v *Vault, seed, pieces, shared int, taken time.Time) (Entry, error) {
+	return takeAs(v, seed, pieces, shared, Manifest{Host: "oldpc", Taken: taken})
+}
+
+func takeAs(v *Vault, seed, pieces, shared int, m Manifest) (Entry, error) {
 	unlock, err := v.Lock()
 	if err != nil {
 		return Entry{}, err
@@ -65,7 +69,8 @@ func take(v *Vault, seed, pieces, shared int, taken time.Time) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	return v.Commit(Manifest{Host: "oldpc", Taken: taken, Parts: []Part{{Name: "mysql", Index: list, Pieces: len(x), Bytes: x.Bytes()}}})
+	m.Parts = []Part{{Name: "mysql", Index: list, Pieces: len(x), Bytes: x.Bytes()}}
+	return v.Commit(m)
 }
 
 func must(t testing.TB, v *Vault, seed int) Entry {
@@ -147,7 +152,11 @@ func TestEveryBitCounts(t *testing.T) {
 			if needs(t, v, e)[path] != (fault.CodeOf(err) == fault.BackupUnreadable) {
 				t.Errorf("%s, damage %d: %v", path, i, err)
 			}
-			if err != nil && !strings.Contains(fault.NextOf(err), "--restore 000001") {
+			next := "--restore 000001"
+			if filepath.Base(path) == "key" {
+				next = "no older one can be taken" // it is every backup's
+			}
+			if err != nil && !strings.Contains(fault.NextOf(err), next) {
 				t.Errorf("the next command is %q", fault.NextOf(err))
 			}
 		}
@@ -383,5 +392,58 @@ func TestBackupsAreOrderedByNumberWhateverTheClockSays(t *testing.T) {
 	}
 	if _, err := v.Find("4"); fault.CodeOf(err) != fault.BackupNone {
 		t.Error(err)
+	}
+}
+
+// TestWhatARestoreReplacedIsNeverTheLatest: it holds one part, and what was
+// wrong with that.
+func TestWhatARestoreReplacedIsNeverTheLatest(t *testing.T) {
+	dir, k := filepath.Join(t.TempDir(), "oldpc"), keys(t)
+	v := open(t, dir, k)
+	partial := func(seed int) Entry {
+		t.Helper()
+		e, err := takeAs(v, seed, 6, 3, Manifest{Host: "oldpc", Taken: time.Date(2026, 9, 1+seed, 3, 0, 0, 0, time.UTC), Partial: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	partial(1)
+	if e, err := v.Find("latest"); fault.CodeOf(err) != fault.BackupNone {
+		t.Errorf("with a partial one alone: %v, %v", e, err)
+	}
+	second := must(t, v, 2)
+	third := partial(3)
+	if e, err := v.Find("latest"); err != nil || e != second {
+		t.Errorf("the latest is %v, %v", e, err)
+	}
+	if e, err := v.Find("3"); err != nil || e != third {
+		t.Errorf("by its number: %v, %v", e, err)
+	}
+	fourth := must(t, v, 4)
+	damage(t, filepath.Join(dir, fourth.file()))
+	// The damaged one is told of, and what is offered in its place is whole.
+	v = open(t, dir, k)
+	if e, err := v.Find("latest"); err != nil || e != fourth {
+		t.Errorf("the latest is %v, %v", e, err)
+	}
+	if _, err := v.Manifest(fourth); fault.CodeOf(err) != fault.BackupUnreadable || !strings.Contains(fault.NextOf(err), "--restore 000002") {
+		t.Errorf("%v; next %s", err, fault.NextOf(err))
+	}
+	damage(t, filepath.Join(dir, second.file()))
+	if _, err := open(t, dir, k).Manifest(fourth); !strings.Contains(fault.NextOf(err), "no older one can be taken") {
+		t.Errorf("next %s", fault.NextOf(err))
+	}
+}
+
+func damage(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-2] ^= 4
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
