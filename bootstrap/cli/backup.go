@@ -47,7 +47,7 @@ backup only after it was read back. What broke off goes on where it was.`,
 	o.add(a, cmd)
 	cmd.Flags().StringVar(&schedule, "schedule", "", "let this computer take backups by itself: daily, weekly, a `time` like 03:30, or off")
 	complete(cmd, "schedule", func() []string { return []string{"daily", "weekly", "hourly", scheduleOff} })
-	cmd.AddCommand(newCmdBackupList(a), newCmdBackupShow(a), newCmdBackupVerify(a), newCmdBackupPrune(a))
+	cmd.AddCommand(newCmdBackupList(a), newCmdBackupShow(a), newCmdBackupVerify(a), newCmdBackupUnpack(a), newCmdBackupPrune(a))
 	return cmd
 }
 

@@ -97,6 +97,7 @@ if [ "$1" = -n ]; then shift 2; fi
 verb=$1; shift
 case $verb in
 get)
+	[ ! -e "$STATE/deaf" ] || exit 1
 	case "$*" in
 	*deployments*component=app*) [ ! -e "$STATE/scale" ] || echo "app $(cat "$STATE/scale") $(cat "$STATE/noted" 2>/dev/null)" ;;
 	secrets*owner=helm,name=ssg,status=deployed*) echo secret/sh.helm.release.v1.ssg.v2 ;;

@@ -169,6 +169,21 @@ func TestAPodThatIsOnlyRememberedIsWaitedFor(t *testing.T) {
 	}
 }
 
+// TestAnAPIThatDoesNotAnswerIsNoReasonToGoOn: the application would stay
+// stopped, or count as seen to work, and nobody would say so.
+func TestAnAPIThatDoesNotAnswerIsNoReasonToGoOn(t *testing.T) {
+	l, state := newLocal(t), t.TempDir()
+	l.quiet(t)
+	t.Setenv("STATE", state)
+	writeFile(t, filepath.Join(state, "deaf"), "", 0o600)
+	r := Restorer{Box: l.box(), Note: func(text string) { t.Log(text) }}
+	for _, what := range []string{"pause", "resume", "open"} {
+		if err := r.job(t.Context(), what); err == nil {
+			t.Errorf("%s went on", what)
+		}
+	}
+}
+
 func TestABoxWithAClusterIsNotOverwritten(t *testing.T) {
 	old, v := newOldBox(t), newVault(t)
 	taken, err := taker(old, v, K3s).Take(t.Context())

@@ -295,6 +295,15 @@ func (d *drill) backUp(t *testing.T, f *figures) {
 		t.Errorf("pods were restarted:\n%s\nthen\n%s", running, now)
 	}
 	d.client.must(t, "backup", "verify", "--host", hostName)
+	found := filepath.Join(t.TempDir(), "found")
+	d.client.must(t, "backup", "unpack", "--host", hostName, "--into", found)
+	mine, err := os.ReadFile(d.client.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if kept, err := os.ReadFile(filepath.Join(found, "ssg-bootstrap.yaml")); err != nil || string(kept) != string(mine) {
+		t.Errorf("the configuration came out as %q, %v", kept, err)
+	}
 	if open := d.root(t, "find /var/lib/ssg-bootstrap/backup -perm /077 -not -type l -path '*/pieces/*' | head -3; stat -c %a /var/lib/ssg-bootstrap/backup"); open != "700\n" {
 		t.Errorf("others can see what lies on the box: %s", open)
 	}
@@ -372,6 +381,9 @@ func (d *drill) loseTheDisk(t *testing.T, _ *figures) {
 		t.Errorf("the newest backup is %s", data.ID)
 	}
 	d.reset(t)
+	// From here on the box can only be the node that it was: there is no key to
+	// join anew with.
+	d.client.env = slices.DeleteFunc(d.client.env, func(v string) bool { return strings.HasPrefix(v, "TS_") })
 	install := []string{"install", "--host", hostName}
 	res := d.client.refused(t, 4, "host-key-changed", install...)
 	res = d.client.refused(t, 2, "needs-answer", append(install, "--host-key", d.fingerprint(t, res))...)

@@ -15,20 +15,24 @@ labels() { echo "app.kubernetes.io/instance=$release,app.kubernetes.io/component
 
 writers() {
 	for component in app worker; do
-		kubectl get deployments -l "$(labels $component)" -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.replicas} {.metadata.annotations.ssg-bootstrap/replicas}{"\n"}{end}'
+		kubectl get deployments -l "$(labels $component)" -o 'jsonpath={range .items[*]}{.metadata.name} {.spec.replicas} {.metadata.annotations.ssg-bootstrap/replicas}{"\n"}{end}' || return
 	done
 }
 
 # pause stops whoever writes, and notes on the objects how many there were: a
 # restore that is cut off is gone on with by another run.
 pause() {
-	writers | while read -r name replicas noted; do
+	found=$(writers)
+	echo "$found" | while read -r name replicas noted; do
+		[ -n "$name" ] || continue
 		[ -n "$noted" ] || kubectl annotate deployment "$name" "ssg-bootstrap/replicas=$replicas" >/dev/null
 		[ "$replicas" = 0 ] || kubectl scale deployment "$name" --replicas=0 >/dev/null
 	done
 	for component in app worker; do
 		n=0
-		while [ -n "$(kubectl get pods -l "$(labels $component)" -o name)" ]; do
+		while :; do
+			left=$(kubectl get pods -l "$(labels $component)" -o name) || left=unknown
+			[ -n "$left" ] || break
 			n=$((n + 1))
 			[ "$n" -lt 300 ] || die "the pods of $component do not end"
 			[ $((n % 10)) -ne 1 ] || echo "waiting for the pods of $component to end"
@@ -38,7 +42,10 @@ pause() {
 }
 
 resume() {
-	writers | while read -r name replicas noted; do
+	# In two steps: of a pipe, only the end is asked how it went, and an API that
+	# does not answer would leave the application stopped without a word.
+	found=$(writers)
+	echo "$found" | while read -r name replicas noted; do
 		[ -n "$noted" ] || continue
 		kubectl scale deployment "$name" --replicas="$noted" >/dev/null
 		kubectl annotate deployment "$name" ssg-bootstrap/replicas- >/dev/null
@@ -112,7 +119,8 @@ shut() {
 # unproven lets install look at the release again: Helm's records came back with
 # the cluster and say that it was seen to work, which was on the lost disk.
 unproven() {
-	kubectl get secrets -l "owner=helm,name=$release,status=deployed" -o name | while read -r secret; do
+	found=$(kubectl get secrets -l "owner=helm,name=$release,status=deployed" -o name)
+	for secret in $found; do
 		kubectl label --overwrite "$secret" ssg-bootstrap-served=no >/dev/null
 	done
 }

@@ -82,11 +82,15 @@ k3s_state() {
 volumes() {
 	storage=var/lib/rancher/k3s/storage
 	[ -d "$root/$storage" ] || return 0
+	: >"$folder/$stage/claims"
 	for component in mysql-primary mysql-replica rabbitmq; do
-		pods "$component" 'jsonpath={range .items[*].spec.volumes[*]}{.persistentVolumeClaim.claimName}{"\n"}{end}'
-	done | awk 'NF' | sort -u >"$folder/$stage/claims"
+		# Without an answer their files would be taken as they happen to be.
+		pods "$component" 'jsonpath={range .items[*].spec.volumes[*]}{.persistentVolumeClaim.claimName}{"\n"}{end}' >>"$folder/$stage/claims" ||
+			die "volumes: the cluster does not say which are the databases'"
+	done
 	set -- --exclude="$storage/*/.ssg-bootstrap-restored"
 	while read -r claim; do
+		[ -n "$claim" ] || continue
 		set -- "$@" --exclude="$storage/*_${namespace}_$claim/*"
 	done <"$folder/$stage/claims"
 	archive volumes "$root/" "$@" "$storage"
