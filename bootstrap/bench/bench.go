@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
@@ -65,6 +66,9 @@ type Bencher struct {
 	Now  func() time.Time
 	// Watch starts an observer; Observe, outside of tests.
 	Watch func(ctx context.Context, namespace string, rules []Rule) (Watch, error)
+	// Mark notes on the box that a scratch namespace is there, or that it is
+	// gone: what looks at the box next then knows it without asking the API.
+	Mark func(ctx context.Context, there bool) error
 
 	rows     map[Metric]*Row
 	order    []Metric
@@ -142,7 +146,11 @@ func (b *Bencher) inScratch(ctx context.Context, s *scratch) (err error) {
 		b.noRoom(s.objects)
 		return nil
 	}
-	defer func() { err = errors.Join(err, b.tidy(ctx)) }()
+	var w Watch
+	defer func() { err = errors.Join(err, b.leave(ctx, w, err)) }()
+	if err := b.Mark(ctx, true); err != nil {
+		return err
+	}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
@@ -152,11 +160,9 @@ func (b *Bencher) inScratch(ctx context.Context, s *scratch) (err error) {
 			return err
 		}
 	}
-	w, err := b.Watch(ctx, Namespace, rules(s.objects.present()))
-	if err != nil {
+	if w, err = b.Watch(ctx, Namespace, rules(s.objects.present())); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.stopWatch(ctx, w)) }()
 	sw := b.stopwatch(w, s.cluster, s)
 	defer func() { b.clock = sw.clock }()
 	if err := b.each(ctx, s, sw); err != nil {
@@ -168,6 +174,19 @@ func (b *Bencher) inScratch(ctx context.Context, s *scratch) (err error) {
 	return nil
 }
 
+// leave stops the observer and removes the scratch namespace, whatever ended
+// the measurement. A link that was lost has been waited for long enough by
+// then: if not even the observer can be reached, both are left to the next run.
+func (b *Bencher) leave(ctx context.Context, w Watch, why error) error {
+	var stopped error
+	if w != nil {
+		if stopped = b.stopWatch(ctx, w); stopped != nil && isLinkLost(why) {
+			return fmt.Errorf("the scratch namespace is left to the next run: %w", stopped)
+		}
+	}
+	return errors.Join(stopped, b.tidy(ctx))
+}
+
 // tidy removes the scratch namespace also after Ctrl-C, and once the cluster
 // answers again after a restart of the box. Out of reach, it is left to the
 // next run.
@@ -176,7 +195,10 @@ func (b *Bencher) tidy(ctx context.Context) error {
 	defer cancel()
 	for {
 		err := Clean(ctx, b.Cluster, b.Want.Waits.Stall, b.Note)
-		if fault.CodeOf(err) != fault.ClusterUnreachable {
+		if err == nil {
+			return b.Mark(ctx, false)
+		}
+		if !comesBack(err) {
 			return err
 		}
 		b.Note("waiting for the cluster, to remove the scratch namespace")
@@ -186,6 +208,13 @@ func (b *Bencher) tidy(ctx context.Context) error {
 		case <-time.After(10 * time.Second):
 		}
 	}
+}
+
+// comesBack reports whether an error is one of an API that is about to start:
+// it answers nothing, or, while its own parts are not ready, that it cannot.
+func comesBack(err error) bool {
+	code := fault.CodeOf(err)
+	return code == fault.ClusterUnreachable || code == fault.ReleaseFailed
 }
 
 func (b *Bencher) stopWatch(ctx context.Context, w Watch) error {
@@ -221,7 +250,7 @@ func (b *Bencher) noRoom(o objects) {
 func (b *Bencher) each(ctx context.Context, s *scratch, sw *stopwatch) error {
 	broken := map[string]bool{}
 	for _, c := range s.objects.present() {
-		if !b.neededFor(c, s.objects) {
+		if !b.neededFor(c, s.objects, broken) {
 			continue
 		}
 		err := missing(c, broken)
@@ -251,16 +280,14 @@ func missing(c component, broken map[string]bool) error {
 }
 
 // neededFor reports whether a component must run: because it is measured, or
-// because one that is measured needs it.
-func (b *Bencher) neededFor(c component, o objects) bool {
+// because one that is measured, and can come up yet, needs it.
+func (b *Bencher) neededFor(c component, o objects, broken map[string]bool) bool {
 	if b.measures(c) {
 		return true
 	}
 	for _, other := range o.present() {
-		for _, n := range other.needs {
-			if n == c.name && b.measures(other) {
-				return true
-			}
+		if b.measures(other) && missing(other, broken) == nil && slices.Contains(other.needs, c.name) {
+			return true
 		}
 	}
 	return false

@@ -10,8 +10,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	ktesting "k8s.io/client-go/testing"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
@@ -140,6 +144,98 @@ func TestHoweverItEndsTheNamespaceGoes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOutOfReachItIsLeftToTheNextRun cuts the link for good: the client has
+// looked for the box by then, and does not do so again for each thing to tidy.
+func TestOutOfReachItIsLeftToTheNextRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newToy(t)
+		lost := fault.New(fault.LinkLost, "", "the link is gone")
+		y.sees = func(Sighting) error {
+			y.unreachable = context.DeadlineExceeded
+			return lost
+		}
+		_, _, _, err := y.bencher(Options{}).Boots(t.Context())
+		if fault.CodeOf(err) != fault.LinkLost || !strings.Contains(err.Error(), "left to the next run") {
+			t.Errorf("got %v", err)
+		}
+		if left, err := FindLeftover(t.Context(), y.bencher(Options{}).Cluster); left == nil || err != nil || !y.marked {
+			t.Errorf("it was not left, or not marked: %+v, %v, %t", left, err, y.marked)
+		}
+	})
+}
+
+// TestAnAPIThatStartsIsWaitedFor restarts the box: its API first answers
+// nothing and then that it cannot answer.
+func TestAnAPIThatStartsIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newToy(t)
+		refusals := []error{
+			errors.New("connection refused"), apierrors.NewServiceUnavailable("etcd is not ready"),
+			apierrors.NewInternalError(errors.New("starting")), apierrors.NewForbidden(schema.GroupResource{Resource: "namespaces"}, Namespace, nil),
+		}
+		rebooted := false
+		y.client.PrependReactor("get", "namespaces", func(ktesting.Action) (bool, runtime.Object, error) {
+			if !rebooted || len(refusals) == 0 {
+				return false, nil, nil
+			}
+			err := refusals[0]
+			refusals = refusals[1:]
+			return true, nil, err
+		})
+		y.sees = func(Sighting) error {
+			rebooted = true
+			return ErrRebooted
+		}
+		if _, _, _, err := y.bencher(Options{}).Boots(t.Context()); fault.CodeOf(err) != fault.BenchInterrupted || len(refusals) > 0 {
+			t.Errorf("%v; %d refusals were not met", err, len(refusals))
+		}
+		y.untouched()
+	})
+}
+
+// TestAContainerThatFellOverBetweenTwoBootsIsNoBoot starts it again by itself
+// before its pod is ended for the next run.
+func TestAContainerThatFellOverBetweenTwoBootsIsNoBoot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newToy(t)
+		y.ails["redis"] = "relapse"
+		b := y.bencher(Options{Wants: func(m Metric) bool { return m == RedisLater }})
+		b.Note = func(string) { <-time.After(10 * time.Second) } // until it has happened
+		rows, _, _, err := b.Boots(t.Context())
+		if err != nil || len(rows) != 1 {
+			t.Fatalf("%v, %+v", err, rows)
+		}
+		for i, v := range rows[0].Values() {
+			if v != y.later["redis"].Seconds() {
+				t.Errorf("boot %d took %v, want %s", i, v, y.later["redis"])
+			}
+		}
+	})
+}
+
+// TestNothingIsBootedForOneThatCannotCome leaves the databases out, which only
+// the application needs, when Redis is missing.
+func TestNothingIsBootedForOneThatCannotCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		y := newToy(t)
+		y.ails["redis"] = "image"
+		b := y.bencher(Options{Wants: func(m Metric) bool { return m == RedisFirst || m == AppBoot }})
+		rows, _, _, err := b.Boots(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f := rowsOf(rows)[AppBoot].Failure; f == nil || !strings.Contains(f.Text, "needs redis") {
+			t.Errorf("the application's row says %+v", f)
+		}
+		for _, a := range y.client.Actions() {
+			if create, ok := a.(ktesting.CreateAction); ok && strings.HasPrefix(create.GetObject().(metav1.Object).GetName(), "mysql") && a.GetResource().Resource == "statefulsets" {
+				t.Errorf("%s was started for nothing", create.GetObject().(metav1.Object).GetName())
+			}
+		}
+		y.untouched()
+	})
 }
 
 // TestWhatAKilledRunLeftIsRemovedByTheNext leaves the namespace as a client

@@ -44,6 +44,9 @@ func (e *bootError) Error() string { return e.text }
 
 // lap is one boot as it was seen.
 type lap struct {
+	// since is the box's uptime before anything was begun: a container that
+	// fell over after it was timed, and was started again, is no new boot.
+	since   float64
 	id      string
 	started Sighting
 	serves  Sighting
@@ -54,10 +57,14 @@ type lap struct {
 // boot lets a component start and times it. begin makes it start; what was
 // seen before it returns belongs to no boot.
 func (s *stopwatch) boot(ctx context.Context, c component, wantInStep bool, begin func(context.Context) error) (lap, error) {
+	since, err := s.watch.Uptime(ctx)
+	if err != nil {
+		return lap{}, err
+	}
 	if err := begin(ctx); err != nil {
 		return lap{}, err
 	}
-	var l lap
+	l := lap{since: since}
 	moved, asked := time.Now(), time.Now()
 	for {
 		seen, err := s.watch.Next(ctx)
@@ -88,7 +95,7 @@ func (s *stopwatch) boot(ctx context.Context, c component, wantInStep bool, begi
 
 // take notes a moment if it belongs to the boot.
 func (l *lap) take(c component, x Sighting) bool {
-	if x.Container != c.rule.Container || !strings.Contains(x.Pod, c.rule.Pod) {
+	if x.At < l.since || x.Container != c.rule.Container || !strings.Contains(x.Pod, c.rule.Pod) {
 		return false
 	}
 	switch {

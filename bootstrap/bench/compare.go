@@ -120,11 +120,27 @@ func inUnit(m Metric, d profiles.Documented) float64 {
 	return d.Value
 }
 
-// Compare puts the last result's figures beside the rows.
-func (r *Result) Compare(last Result) {
+// Compare puts another result's figures beside the rows.
+func (r *Result) Compare(other Result) {
 	for i := range r.Rows {
-		if other, ok := last.Row(r.Rows[i].Metric); ok {
-			r.Rows[i].Last = r.Rows[i].Against(other, last.Name(), last.Started)
+		if row, ok := other.Row(r.Rows[i].Metric); ok {
+			r.Rows[i].Last = r.Rows[i].Against(row, other.Name(), other.Started)
+		}
+	}
+}
+
+// CompareWithLast puts beside each row the newest figures of it that were
+// measured before in the same way: the last result may have been of other rows.
+func (r *Result) CompareWithLast(past []Result) {
+	for i := range r.Rows {
+		for _, old := range slices.Backward(past) {
+			other, ok := old.Row(r.Rows[i].Metric)
+			if !ok || old.Kind != r.Kind || !old.Started.Before(r.Started) {
+				continue
+			}
+			if r.Rows[i].Last = r.Rows[i].Against(other, old.Name(), old.Started); r.Rows[i].Last != nil {
+				break
+			}
 		}
 	}
 }

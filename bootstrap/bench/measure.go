@@ -153,6 +153,7 @@ func (in Input) boots(ctx context.Context, r *Result) error {
 		Watch: func(ctx context.Context, namespace string, rules []Rule) (Watch, error) {
 			return Observe(ctx, in.Host, namespace, rules)
 		},
+		Mark: func(ctx context.Context, there bool) error { return mark(ctx, in.Host, in.Holder, there) },
 	}
 	rows, timeline, warnings, err := b.Boots(ctx)
 	end(err)

@@ -174,7 +174,9 @@ sub look {
 	$yes ? serves($c, $r) : ($r->{checked} = $began);
 }
 
-my (%known, %containers);
+# $scanned is when the folder was looked at the time before: what is new now
+# came after it.
+my (%known, %containers, $scanned);
 
 sub bundles {
 	opendir my $d, $tasks or return ();
@@ -208,7 +210,7 @@ sub meet {
 # runtime's, in the same process.
 sub begin {
 	my $c = shift;
-	my $last = $c->{looked} // now();
+	my $last = $c->{looked} // $scanned;
 	$c->{looked} = now();
 	$c->{pid} //= (slurp("$tasks/$c->{id}/init.pid") // '') =~ /^(\d+)/ ? $1 : undef;
 	return delete $containers{$c->{id}} unless $c->{pid} || -d "$tasks/$c->{id}";
@@ -255,7 +257,7 @@ my $end = now() + $seconds;
 $known{$_} = 1 for bundles();
 my ($boot) = (slurp('/proc/sys/kernel/random/boot_id') // '') =~ /^(\S+)/;
 moment 'ready', boot => $boot, pid => $$, rest();
-my $alive = now();
+my $alive = $scanned = now();
 while ((my $t = now()) < $end) {
 	my %there = map { $_ => 1 } bundles();
 	meet($_) for grep { !$known{$_} } keys %there;
@@ -268,6 +270,7 @@ while ((my $t = now()) < $end) {
 			$r->{kind} =~ /^(file|peer)$/ ? look($c, $r) : ask($c, $r);
 		}
 	}
+	$scanned = $t;
 	if ($t - $alive > 30) { moment 'alive', rest(); $alive = $t }
 	linger($t + $step);
 }

@@ -167,11 +167,38 @@ func TestResultsAreKeptAndFoundAgain(t *testing.T) {
 	if err != nil || len(all) != 2 || !all[0].Started.Before(all[1].Started) {
 		t.Fatalf("%d results, %v", len(all), err)
 	}
-	if last, ok := LastOf(all, KindBench, r.Started); !ok || last.Started.Equal(r.Started) {
-		t.Errorf("the last one is of %s", last.Started)
+}
+
+// TestEachRowIsComparedWithItsOwnLastFigures measures other rows in between, in
+// another way, and by an installation.
+func TestEachRowIsComparedWithItsOwnLastFigures(t *testing.T) {
+	day := time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+	measured := func(k Kind, days int, m Metric, method string, v ...float64) Result {
+		r := Result{Format: Format, Kind: k, Host: "oldpc", Started: day.AddDate(0, 0, days)}
+		row := NewRow(m, method)
+		for _, x := range v {
+			row.Add(Sample{Value: x})
+		}
+		r.Rows = []Row{row}
+		return r
 	}
-	if _, ok := LastOf(all, KindInstall, r.Started); ok {
-		t.Error("an installation was found")
+	past := []Result{
+		measured(KindBench, 0, RedisLater, MethodAlone, 9, 9, 9),
+		measured(KindBench, 1, RedisLater, MethodAlone, 1, 1.1, 1.2),
+		measured(KindBench, 2, LinkUp, MethodLink, 2),
+		measured(KindBench, 3, RedisLater, MethodRelease, 50, 51, 52),
+		measured(KindInstall, 4, RedisLater, MethodAlone, 70, 71, 72),
+		measured(KindBench, 9, RedisLater, MethodAlone, 80, 81, 82), // later than what is compared
+	}
+	r := measured(KindBench, 5, RedisLater, MethodAlone, 6, 6.1, 6.2)
+	r.CompareWithLast(past)
+	if last := r.Rows[0].Last; last == nil || last.Median != 1.1 || last.Verdict != Worse {
+		t.Errorf("compared with %+v", last)
+	}
+	r = measured(KindBench, 5, AppBoot, MethodAlone, 6)
+	r.CompareWithLast(past)
+	if r.Rows[0].Last != nil {
+		t.Errorf("what was never measured is compared with %+v", r.Rows[0].Last)
 	}
 }
 

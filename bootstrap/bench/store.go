@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/atomicfile"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
@@ -104,14 +103,4 @@ func Parse(data []byte) (Result, error) {
 		}
 	}
 	return r, nil
-}
-
-// LastOf returns the newest result of a kind before a moment.
-func LastOf(all []Result, k Kind, before time.Time) (Result, bool) {
-	for _, r := range slices.Backward(all) {
-		if r.Kind == k && r.Started.Before(before) {
-			return r, true
-		}
-	}
-	return Result{}, false
 }

@@ -47,6 +47,10 @@ type toy struct {
 	offset float64
 	// watched counts the observers that run.
 	watched int
+	// marked is the note on the box that a scratch namespace is there.
+	marked bool
+	// unreachable, if set, is what observers say when they are to be stopped.
+	unreachable error
 }
 
 const releaseNamespace = "studentsystemgo"
@@ -224,6 +228,11 @@ func (y *toy) boots(p *corev1.Pod, c component, takes time.Duration) {
 	default:
 		see(sawStarted, at, "")
 		see(sawServes, at+takes.Seconds(), c.rule.Name)
+		if y.ails[c.name] == "relapse" {
+			see(sawEnded, at+takes.Seconds()+1, "")
+			see(sawStarted, at+takes.Seconds()+2, "")
+			see(sawServes, at+takes.Seconds()+2.5, c.rule.Name)
+		}
 		if c.inStep != "" {
 			see(sawServes, at+takes.Seconds()+7, inStepRule)
 		}
@@ -283,7 +292,21 @@ func (w *watch) Uptime(context.Context) (float64, error) { return w.y.now(), nil
 func (w *watch) Stop(context.Context) error {
 	w.y.mu.Lock()
 	defer w.y.mu.Unlock()
+	if w.y.unreachable != nil {
+		return w.y.unreachable
+	}
 	w.y.watched--
+	return nil
+}
+
+// mark notes that the namespace is there before it is, and takes the note away
+// after it has gone.
+func (y *toy) mark(_ context.Context, there bool) error {
+	_, err := y.client.Tracker().Get(corev1.SchemeGroupVersion.WithResource("namespaces"), "", Namespace)
+	if err == nil {
+		y.t.Errorf("marked as %t while the scratch namespace is there", there)
+	}
+	y.marked = there
 	return nil
 }
 
@@ -301,7 +324,7 @@ func (y *toy) bencher(o Options) *Bencher {
 			Layers: []release.Layer{{Source: "profile", Values: p.Chart.Values}},
 			Waits:  release.Waits{Stall: 5 * time.Minute},
 		},
-		Holder: "test", Options: o, Note: func(string) {}, Now: time.Now, Watch: y.Watch,
+		Holder: "test", Options: o, Note: func(string) {}, Now: time.Now, Watch: y.Watch, Mark: y.mark,
 	}
 }
 
@@ -343,6 +366,9 @@ func (y *toy) clean() {
 	claims, err := y.client.CoreV1().PersistentVolumeClaims(Namespace).List(ctx, metav1.ListOptions{})
 	if err != nil || len(claims.Items) > 0 {
 		y.t.Errorf("%d scratch volumes are left (%v)", len(claims.Items), err)
+	}
+	if y.marked {
+		y.t.Error("the box is still marked")
 	}
 	if y.watched != 0 {
 		y.t.Errorf("%d observers are left", y.watched)

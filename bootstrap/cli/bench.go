@@ -202,13 +202,18 @@ func (s *session) cleanBench(ctx context.Context, c *cluster.Cluster) error {
 		return err
 	}
 	left, err := bench.FindLeftover(ctx, c)
-	if err != nil || left == nil {
+	if err != nil {
 		return err
 	}
-	note, end := s.a.task("bench-clean", "remove what the run of "+left.Holder+" left")
-	err = bench.Clean(ctx, c, s.spec.Profile.Waits.PodsStall.Std(), note)
-	end(err)
-	return err
+	if left != nil {
+		note, end := s.a.task("bench-clean", "remove what the run of "+left.Holder+" left")
+		err = bench.Clean(ctx, c, s.spec.Profile.Waits.PodsStall.Std(), note)
+		end(err)
+	}
+	if err != nil || s.facts.Bench == "" {
+		return err
+	}
+	return bench.Unmark(ctx, s.client)
 }
 
 // consentBench asks before something that serves is stopped. Without a
@@ -252,9 +257,7 @@ func (s *session) present(r bench.Result, failed error, o benchOutput) error {
 	if err != nil {
 		return errors.Join(failed, err)
 	}
-	if last, ok := bench.LastOf(past, bench.KindBench, r.Started); ok {
-		r.Compare(last)
-	}
+	r.CompareWithLast(past)
 	where := ""
 	if slices.ContainsFunc(r.Rows, bench.Row.Measured) {
 		if where, err = store.Save(r); err != nil {

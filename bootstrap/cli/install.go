@@ -87,6 +87,9 @@ func (s *session) change(ctx context.Context, apply func(measuredPlan) error) er
 	if err := refusal(facts.Refused(s.check(facts.Measured{}))); err != nil {
 		return err
 	}
+	if err := s.tidyBenchFirst(ctx); err != nil {
+		return err
+	}
 	p, err := s.compare(ctx)
 	if err != nil {
 		return err

@@ -53,6 +53,7 @@ func planRun(ctx context.Context, a *app, o planOptions) error {
 	if err := s.look(ctx, o.specFlags); err != nil {
 		return err
 	}
+	s.tellBench()
 	p, err := s.plan(ctx)
 	if err != nil {
 		return err

@@ -32,7 +32,14 @@ type Facts struct {
 	K3s          K3s      `json:"k3s"`
 	// OtherKubernetes are units of other distributions that are installed.
 	OtherKubernetes []string `json:"otherKubernetes,omitempty"`
+	// Bench says whose run of bench is at work on the box, or broke off and left
+	// its scratch namespace there.
+	Bench string `json:"bench,omitempty"`
 }
+
+// BenchMark is the file on the box that Bench is read from. It lies on the disk,
+// because a scratch namespace outlives a power cut.
+const BenchMark = "/var/lib/ssg-bootstrap/bench"
 
 // Distribution is the box's operating system as os-release names it.
 type Distribution struct {

@@ -159,5 +159,6 @@ done
 [ -e /usr/local/bin/k3s ] && put k3s binary
 [ -e /etc/systemd/system/k3s.service ] && put k3s unit
 [ -e /etc/rancher/k3s/config.yaml ] && put k3s config
+[ -r /var/lib/ssg-bootstrap/bench ] && read -r holder </var/lib/ssg-bootstrap/bench && put bench "$holder"
 read -r up rest </proc/uptime && put up.last "$up"
 echo end

@@ -85,6 +85,8 @@ func (p *parser) other(key, v string) error {
 		f.Systemd = v == "yes"
 	case "cgroup":
 		f.Controllers = strings.Fields(v)
+	case "bench":
+		f.Bench = v
 	case "ufw":
 		f.Firewall.UFW = v == "yes"
 	case "dns":
