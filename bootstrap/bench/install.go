@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -12,14 +13,23 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
 )
 
+// ErrOlder says that a release came up before the run that asks.
+var ErrOlder = errors.New("the release was there before")
+
 // Deployed reads from Kubernetes how a release that has just come up came up:
 // in whole seconds, each moment being when Kubernetes noticed it. Images came
-// before, so it is a cold deploy with its images there.
-func Deployed(ctx context.Context, c *cluster.Cluster, name string) (Row, *Timeline, error) {
+// before, so it is a cold deploy with its images there. A release with pods from
+// before since, by the box's clock, did not come up just now: it fails with
+// ErrOlder.
+func Deployed(ctx context.Context, c *cluster.Cluster, name string, since time.Time) (Row, *Timeline, error) {
 	row := NewRow(ColdDeploy, MethodKubelet)
 	pods, err := c.Client.CoreV1().Pods(c.Namespace).List(ctx, metav1.ListOptions{LabelSelector: instanceLabel + "=" + name})
 	if err != nil {
 		return row, nil, c.Explain("look at the pods", err)
+	}
+	// Kubernetes writes whole seconds.
+	if slices.ContainsFunc(pods.Items, func(p corev1.Pod) bool { return p.CreationTimestamp.Time.Before(since.Truncate(time.Second)) }) {
+		return row, nil, ErrOlder
 	}
 	t := kubeletTimeline(pods.Items)
 	if t == nil {

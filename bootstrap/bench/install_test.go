@@ -1,11 +1,15 @@
 package bench
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/cluster"
 )
 
 // readyPod is a pod of which Kubernetes saw these moments, in seconds.
@@ -47,5 +51,23 @@ func TestTheFirstDeploymentIsReadFromThePods(t *testing.T) {
 	}
 	if kubeletTimeline(nil) != nil {
 		t.Error("a timeline of nothing")
+	}
+}
+
+// TestAReleaseThatWasThereIsNoFirstDeployment is about a box whose API did not
+// answer when the run began: the plan could not know that there is a release.
+func TestAReleaseThatWasThereIsNoFirstDeployment(t *testing.T) {
+	old, fresh := readyPod("redis", 0, 8, 12), readyPod("app", 3600, 3690, 3695)
+	for _, p := range []*corev1.Pod{&old, &fresh} {
+		p.Namespace, p.Labels[instanceLabel] = releaseNamespace, "ssg"
+	}
+	c := &cluster.Cluster{Name: "toy", Client: fake.NewClientset(&old, &fresh), Namespace: releaseNamespace}
+	begin := old.CreationTimestamp.Time
+	if _, _, err := Deployed(t.Context(), c, "ssg", begin.Add(time.Hour)); !errors.Is(err, ErrOlder) {
+		t.Errorf("a pod of an hour ago: %v", err)
+	}
+	row, timeline, err := Deployed(t.Context(), c, "ssg", begin.Add(900*time.Millisecond))
+	if err != nil || timeline == nil || row.Median != 3695 || row.Method != MethodKubelet {
+		t.Errorf("pods of this run: %v, %+v", err, row)
 	}
 }

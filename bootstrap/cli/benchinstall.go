@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -23,7 +24,7 @@ func deploysFirst(p step.Plan) bool {
 // that it fails is only noted.
 func (s *session) recordDeployment(ctx context.Context, begin time.Time) {
 	err := s.keepDeployment(ctx, begin)
-	if err != nil {
+	if err != nil && !errors.Is(err, bench.ErrOlder) {
 		s.a.logger().Warn("the deployment's timeline was not kept", "error", err)
 	}
 }
@@ -43,7 +44,7 @@ func (s *session) keepDeployment(ctx context.Context, begin time.Time) error {
 		return err
 	}
 	r := bench.NewResult(bench.KindInstall, s.name, begin, f)
-	row, timeline, err := bench.Deployed(ctx, c, in.Want.Name)
+	row, timeline, err := bench.Deployed(ctx, c, in.Want.Name, begin.Add(f.Clock.Skew-f.Clock.Uncertainty))
 	if err != nil {
 		return err
 	}

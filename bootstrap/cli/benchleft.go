@@ -80,7 +80,7 @@ func (s *session) tidyBenchFirst(ctx context.Context) error {
 	}
 	found, err := s.tidyBench(ctx)
 	for _, f := range found {
-		s.a.tell(f.Text)
+		s.a.news(f.Text)
 	}
 	return err
 }
@@ -89,7 +89,7 @@ func (s *session) tidyBenchFirst(ctx context.Context) error {
 // at work.
 func (s *session) tellBench() {
 	if s.facts.Bench != "" {
-		s.a.tell("bench measures boots on " + s.name + ", or broke off and left its scratch namespace: " + s.facts.Bench +
+		s.a.news("bench measures boots on " + s.name + ", or broke off and left its scratch namespace: " + s.facts.Bench +
 			"; install, deploy, bench and doctor remove what is left")
 	}
 }
