@@ -137,14 +137,17 @@ func cutInMidImage(t *testing.T, b *box, f *figures) {
 		at      int64
 		reached chan struct{}
 	}{{6_000_000, cut}, {12_000_000, killed}}
-	var last, twice int64
+	// What crosses the link from a run's first word on the images to its end is
+	// images: the link was measured before. What the client has said to have sent
+	// may still lie in a buffer of its own, so the link counts.
+	begun := int64(-1)
 	watch := func(e event) {
 		if e.Step != step || e.Kind != "progress" {
 			return
 		}
-		// What the box has is asked anew after a cut: a step back is sent again.
-		twice += max(0, last-e.Done)
-		last = e.Done
+		if begun < 0 {
+			begun = b.link.Stats().Up
+		}
 		if len(marks) > 0 && e.Done > marks[0].at {
 			close(marks[0].reached)
 			marks = marks[1:]
@@ -158,19 +161,23 @@ func cutInMidImage(t *testing.T, b *box, f *figures) {
 	defer restore.Stop()
 	await(t, r, killed, "12 MB of the images, after the cut")
 	r.kill(t)
+	crossed := b.link.Stats().Up - begun
+	begun = -1
 	b.link.SetRate(0)
 	r = b.client.start(t, watch, install...)
 	if exit := r.wait(t); exit != 0 {
 		t.Fatalf("after the kill: exit %d\n%s", exit, r.log())
 	}
+	crossed += b.link.Stats().Up - begun
 	sent, whole := b.link.Stats().Up-before, r.total(step)
-	if whole == 0 {
+	if whole == 0 || begun < 0 {
 		t.Fatal("nothing was to be sent")
 	}
-	f.add(t, "images, cut and killed at 2 Mbit/s", "%s of %s sent twice: %.2f %%; %s went over the link, two plans and two measurements of it included",
-		megabytes(twice), megabytes(whole), 100*float64(twice)/float64(whole), megabytes(sent))
-	if twice*100 >= whole || sent > whole*103/100 {
-		t.Errorf("%d of %d bytes were sent twice, %d in all", twice, whole, sent)
+	twice := crossed - whole
+	f.add(t, "images, cut and killed at 2 Mbit/s", "%s for %s: %.2f %% more, a new connection included; %s with two plans and two measurements of the link",
+		megabytes(crossed), megabytes(whole), 100*float64(twice)/float64(whole), megabytes(sent))
+	if twice*100 >= whole || twice < 0 {
+		t.Errorf("%d bytes crossed the link for %d", crossed, whole)
 	}
 }
 
