@@ -40,6 +40,8 @@ type box struct {
 	// it had seen when they were last counted.
 	github *github.Server
 	begun  int
+	// tailnet is there once the box is to be in one.
+	tailnet *tailnet
 	// sections are added to each configuration, env to each client's environment.
 	sections string
 	env      []string
