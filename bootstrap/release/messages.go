@@ -19,21 +19,38 @@ import (
 // the channel closes, and goes on serving meanwhile. Copying its files would
 // need it stopped.
 type Broker struct {
-	// Control runs rabbitmqctl with an input; Connect logs in.
-	Control func(ctx context.Context, input string, args ...string) (string, error)
+	// Control runs rabbitmqctl, Shell a script where that is; Connect logs in.
+	Control func(ctx context.Context, args ...string) (string, error)
+	Shell   func(ctx context.Context, script, input string) error
 	Connect func(ctx context.Context) (*amqp.Connection, error)
 }
+
+// importScript goes by way of a file: the rabbitmqctl of 4.0 waits for ever for
+// definitions on its input (rabbitmq-server, issue 13157), and the "-" of its
+// help is not taken by others. There is no password in them.
+const importScript = `f=$(mktemp /tmp/definitions.XXXXXXXX) || exit
+cat >"$f" && rabbitmqctl --quiet import_definitions "$f" </dev/null
+status=$?
+rm -f "$f"
+exit $status`
 
 // NewBroker returns the broker of a release on a cluster.
 func NewBroker(c *cluster.Cluster, w Want, login secrets.Set) Broker {
 	live := Live{Deployer: Deployer{Cluster: c, Want: w}}
+	run := func(ctx context.Context, input string, argv ...string) (string, error) {
+		pod, err := live.pod(ctx, "rabbitmq")
+		if err != nil {
+			return "", err
+		}
+		return c.Exec(ctx, cluster.Program{Pod: pod, Container: "rabbitmq", Argv: argv, Stdin: input})
+	}
 	return Broker{
-		Control: func(ctx context.Context, input string, args ...string) (string, error) {
-			pod, err := live.pod(ctx, "rabbitmq")
-			if err != nil {
-				return "", err
-			}
-			return c.Exec(ctx, cluster.Program{Pod: pod, Container: "rabbitmq", Argv: append([]string{"rabbitmqctl", "--quiet"}, args...), Stdin: input})
+		Control: func(ctx context.Context, args ...string) (string, error) {
+			return run(ctx, "", append([]string{"rabbitmqctl", "--quiet"}, args...)...)
+		},
+		Shell: func(ctx context.Context, script, input string) error {
+			_, err := run(ctx, input, "sh", "-c", script)
+			return err
 		},
 		Connect: func(ctx context.Context) (*amqp.Connection, error) {
 			pod, err := live.pod(ctx, "rabbitmq")
@@ -66,7 +83,7 @@ const someBytes = 1 << 20
 // Take hands over the definitions and then the messages that would survive a
 // restart of the broker, in pieces. skip is told of queues that are left out.
 func (b Broker) Take(ctx context.Context, put func(piece []byte) error, skip func(text string)) ([]Holding, error) {
-	definitions, err := b.Control(ctx, "", "export_definitions", "-")
+	definitions, err := b.Control(ctx, "export_definitions", "-")
 	if err != nil {
 		return nil, fmt.Errorf("read the broker's definitions: %w", err)
 	}
@@ -77,7 +94,7 @@ func (b Broker) Take(ctx context.Context, put func(piece []byte) error, skip fun
 	if err := put(text); err != nil {
 		return nil, err
 	}
-	out, err := b.Control(ctx, "", "list_queues", "--formatter", "json", "name", "durable", "type", "messages_ready")
+	out, err := b.Control(ctx, "list_queues", "--formatter", "json", "name", "durable", "type", "messages_ready")
 	if err != nil {
 		return nil, fmt.Errorf("list the broker's queues: %w", err)
 	}
@@ -173,9 +190,7 @@ func (b Broker) Give(ctx context.Context, next func() ([]byte, error)) ([]Holdin
 	if err != nil {
 		return nil, err
 	}
-	// Without a name it reads its input; the "-" of its help is not taken by
-	// all versions.
-	if _, err := b.Control(ctx, string(definitions), "import_definitions"); err != nil {
+	if err := b.Shell(ctx, importScript, string(definitions)); err != nil {
 		return nil, fmt.Errorf("give the broker its definitions: %w", err)
 	}
 	conn, err := b.Connect(ctx)

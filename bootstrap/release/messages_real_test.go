@@ -51,10 +51,9 @@ func startRabbitMQ(t *testing.T) Broker {
 		t.Fatal(err)
 	}
 	b := Broker{
-		Control: func(ctx context.Context, input string, args ...string) (string, error) {
+		Control: func(ctx context.Context, args ...string) (string, error) {
 			c := exec.CommandContext(ctx, "/usr/lib/rabbitmq/bin/rabbitmqctl", append([]string{"--quiet"}, args...)...)
 			c.Env = env
-			c.Stdin = strings.NewReader(input)
 			var stderr bytes.Buffer
 			c.Stderr = &stderr
 			out, err := c.Output()
@@ -63,12 +62,22 @@ func startRabbitMQ(t *testing.T) Broker {
 			}
 			return string(out), err
 		},
+		Shell: func(ctx context.Context, script, input string) error {
+			c := exec.CommandContext(ctx, "sh", "-c", script)
+			c.Env = append(env, "PATH=/usr/lib/rabbitmq/bin:"+os.Getenv("PATH"))
+			c.Stdin = strings.NewReader(input)
+			out, err := c.CombinedOutput()
+			if err != nil {
+				err = fmt.Errorf("%w: %s", err, out)
+			}
+			return err
+		},
 		Connect: func(context.Context) (*amqp.Connection, error) {
 			return amqp.Dial("amqp://guest:guest@127.0.0.1:" + port + "/")
 		},
 	}
 	t.Cleanup(func() {
-		_, _ = b.Control(context.Background(), "", "stop")
+		_, _ = b.Control(context.Background(), "stop")
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 		stop := exec.Command("epmd", "-port", names, "-kill")

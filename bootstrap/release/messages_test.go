@@ -2,6 +2,9 @@ package release
 
 import (
 	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -63,4 +66,38 @@ func FuzzMessage(f *testing.F) {
 			t.Errorf("%q has no queue: %+v", line, m)
 		}
 	})
+}
+
+// TestDefinitionsGoByWayOfAFile: the rabbitmqctl of RabbitMQ 4.0 never comes to
+// an end when it is to read them from its input.
+func TestDefinitionsGoByWayOfAFile(t *testing.T) {
+	dir := t.TempDir()
+	fake := `#!/bin/sh
+[ "$1 $2" = "--quiet import_definitions" ] && [ -n "$3" ] || exit 9
+cat "$3" >"$DIR/got"
+printf %s "$3" >"$DIR/path"
+exit "${STATUS:-0}"
+`
+	if err := os.WriteFile(filepath.Join(dir, "rabbitmqctl"), []byte(fake), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for status, fails := range map[string]bool{"0": false, "65": true} {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", importScript)
+		cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "DIR="+dir, "STATUS="+status)
+		cmd.Stdin = strings.NewReader(`{"queues":[]}`)
+		if err := cmd.Run(); (err != nil) != fails {
+			t.Errorf("status %s: %v", status, err)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, "got"))
+		if err != nil || string(got) != `{"queues":[]}` {
+			t.Errorf("rabbitmqctl got %q, %v", got, err)
+		}
+		path, err := os.ReadFile(filepath.Join(dir, "path"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(string(path)); err == nil {
+			t.Errorf("%s is left", path)
+		}
+	}
 }
