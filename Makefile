@@ -66,6 +66,10 @@ demo: build lab ## start the emulated Core 2 Duo, install on it, measure it, sho
 	@echo "  docs/layout.md      how it fits together"
 	@echo "  README.md           how to point it at a real box"
 
+.PHONY: recording
+recording: build lab ## record an install on the emulated Core 2 Duo: docs/recording/install.svg
+	@$(LAB_SECRETS) docs/recording/record.sh $(CURDIR)/$(BIN) "$$($(LAB) env config)"
+
 .PHONY: e2e
 e2e: build lab-build ## the core path on the emulated box, every figure printed
 	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 80m -v -run '$(or $(RUN),TestCore)' ./e2e
