@@ -66,8 +66,15 @@ func doctorRun(ctx context.Context, a *app, o doctorOptions) error {
 		return err
 	}
 	defer s.close()
-	if err := s.look(ctx, want); err != nil {
+	if err := s.examine(ctx, want); err != nil {
 		return err
+	}
+	// An agent's steps are also its server's, and are no business of a look at
+	// the one box.
+	if s.spec.Join == "" && !s.facts.K3s.Agent {
+		if err := s.assemble(ctx, want); err != nil {
+			return err
+		}
 	}
 	var m facts.Measured
 	if m.Link, err = s.measureLink(ctx, facts.EnoughForAnyLink); err != nil {

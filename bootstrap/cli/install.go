@@ -33,13 +33,14 @@ func newCmdInstall(a *app) *cobra.Command {
 it is now: a fresh Debian, a run that broke off, or a box that has drifted. Only
 what differs is changed; a second run changes nothing. When it fails, nothing is
 undone but a release that does not come up: run the same line again. A box that
-lost everything is offered its newest backup.`,
-		Example: "  ssg-bootstrap install --host oldpc\n  ssg-bootstrap install --host root@192.168.1.20 --profile core2duo-4gb\n  ssg-bootstrap install --host oldpc --host-key SHA256:…",
+lost everything is offered its newest backup. With --join it becomes an agent of
+another box's cluster, and runs pods for it.`,
+		Example: "  ssg-bootstrap install --host oldpc\n  ssg-bootstrap install --host root@192.168.1.20 --profile core2duo-4gb\n  ssg-bootstrap install --host oldpc --host-key SHA256:…\n  ssg-bootstrap install --host newpc --join oldpc",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return installRun(cmd.Context(), a, o) },
 	}
 	o.hostFlags.add(a, cmd)
-	o.specFlags.add(cmd)
+	o.specFlags.add(a, cmd)
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask before restarting a k3s that serves")
 	cmd.Flags().StringVar(&o.restore, "restore", "", "bring the backup with this `ID` back onto an empty box; latest for the newest, none for no backup")
 	_ = cmd.RegisterFlagCompletionFunc("restore", cobra.FixedCompletions([]string{"latest", noRestore}, cobra.ShellCompDirectiveNoFileComp))
@@ -56,6 +57,9 @@ func installRun(ctx context.Context, a *app, o installOptions) error {
 		return err
 	}
 	defer s.close()
+	if err := s.joinBy(ctx, o.specFlags); err != nil {
+		return err
+	}
 	if err := s.examine(ctx, o.specFlags); err != nil {
 		return err
 	}
@@ -104,6 +108,13 @@ func (s *session) change(ctx context.Context, apply func(measuredPlan) error) er
 		return err
 	}
 	defer release()
+	if s.server != nil {
+		free, err := s.server.client.Lock(ctx, s.a.holder())
+		if err != nil {
+			return fmt.Errorf("take %s: %w", s.server.name, err)
+		}
+		defer free()
+	}
 	if p, err = s.plan(ctx); err != nil {
 		return err
 	}
@@ -145,10 +156,14 @@ func (s *session) preflight(ctx context.Context, p measuredPlan) error {
 // terminal the command itself is the consent.
 func (s *session) consent(ctx context.Context, p measuredPlan, o installOptions) error {
 	ask := newPrompter(s.a)
-	if o.yes || !s.facts.K3s.Active || !restartsK3s(p.Plan) || !ask.possible() {
+	runs, name := s.facts.K3s.Active, s.name
+	if s.server != nil {
+		runs, name = true, s.server.name
+	}
+	if o.yes || !runs || !restartsK3s(p.Plan) || !ask.possible() {
 		return nil
 	}
-	yes, err := ask.Confirm(ctx, "This restarts the k3s that runs on "+s.name+"; its pods keep running, its API is away for minutes. Go on?")
+	yes, err := ask.Confirm(ctx, "This restarts the k3s that runs on "+name+"; its pods keep running, its API is away for minutes. Go on?")
 	if err == nil && !yes {
 		err = fault.New(fault.NeedsAnswer, "see the changes with `ssg-bootstrap plan --host "+s.name+" --diff`", "stopped, nothing was changed")
 	}
@@ -163,7 +178,9 @@ func restartsK3s(p step.Plan) bool {
 
 // InstallData is what a run did, as programs get it.
 type InstallData struct {
-	Host         string     `json:"host"`
+	Host string `json:"host"`
+	// Server is the host whose cluster the box joined; empty for a server.
+	Server       string     `json:"server,omitempty"`
 	Changed      []StepTime `json:"changed,omitempty"`
 	Unchanged    []step.ID  `json:"unchanged,omitempty"`
 	TookSeconds  float64    `json:"tookSeconds"`
@@ -198,7 +215,7 @@ func (s *session) converge(ctx context.Context, p measuredPlan, o installOptions
 	})
 	stats := s.client.Stats()
 	data := InstallData{
-		Host: s.name, Changed: took, Unchanged: result.Unchanged, TookSeconds: result.Took.Seconds(),
+		Host: s.name, Server: s.spec.Join, Changed: took, Unchanged: result.Unchanged, TookSeconds: result.Took.Seconds(),
 		BytesSent: stats.BytesOut, BytesGot: stats.BytesIn, RoundTrips: stats.RoundTrips, Reconnection: max(0, stats.Connects-1),
 	}
 	if err != nil {
@@ -263,6 +280,14 @@ func (d InstallData) write(w io.Writer, width int) {
 	fmt.Fprintf(w, "\n%s is ready: %s changed, %d unchanged, in %s; %s sent.\n\nWhat next:\n",
 		d.Host, count(len(d.Changed), "step"), len(d.Unchanged), report.Duration(seconds(d.TookSeconds)), report.Bytes(d.BytesSent))
 	next := report.Table{Indent: "  "}
+	if d.Server != "" {
+		next.Rows = [][]string{
+			{"ssg-bootstrap status --host " + d.Server, "says how the cluster is, this node with it"},
+			{"ssg-bootstrap status --host " + d.Host, "says how this box is"},
+		}
+		_ = next.Write(w, width)
+		return
+	}
 	next.Rows = [][]string{
 		{"ssg-bootstrap kubeconfig --host " + d.Host, "lets kubectl reach it as the context " + d.Host},
 		{"ssg-bootstrap tunnel --host " + d.Host, "opens the way there"},

@@ -35,7 +35,7 @@ speed of the link. Planning cannot change the box.`,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return planRun(cmd.Context(), a, o) },
 	}
 	o.hostFlags.add(a, cmd)
-	o.specFlags.add(cmd)
+	o.specFlags.add(a, cmd)
 	cmd.Flags().BoolVar(&o.exitCode, "exit-code", false, "exit with status 3 when there are changes")
 	cmd.Flags().BoolVar(&o.diff, "diff", false, "show the differences of files that exist")
 	return cmd
@@ -50,6 +50,9 @@ func planRun(ctx context.Context, a *app, o planOptions) error {
 		return err
 	}
 	defer s.close()
+	if err := s.joinBy(ctx, o.specFlags); err != nil {
+		return err
+	}
 	if err := s.look(ctx, o.specFlags); err != nil {
 		return err
 	}

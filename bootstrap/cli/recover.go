@@ -24,6 +24,9 @@ const noRestore = "none"
 // everything is offered its newest, and a restore that broke off is gone on
 // with. The box was examined before.
 func (s *session) recoverable(ctx context.Context, want string) error {
+	if s.server != nil {
+		return s.agentIsNotRestored(want)
+	}
 	v, err := s.a.vault(s.name, s.cfg.Backup, false)
 	if err != nil {
 		return err

@@ -110,9 +110,13 @@ type specFlags struct {
 	allowPublicRepo bool
 	// imageTag is deploy's alone.
 	imageTag string
+	// join is the server that the box becomes an agent of.
+	join string
 }
 
-func (f *specFlags) add(cmd *cobra.Command) {
+func (f *specFlags) add(a *app, cmd *cobra.Command) {
+	cmd.Flags().StringVar(&f.join, "join", "", "make the box an agent of this other `host`'s cluster; hosts.NAME.join makes it lasting")
+	complete(cmd, "join", func() []string { return a.hostNames() })
 	cmd.Flags().StringVar(&f.profile, "profile", "", "a built-in `profile`, the path of one, or auto (default: the configuration's, else auto)")
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "only this `step`; may be repeated")
 	cmd.Flags().StringSliceVar(&f.skip, "skip", nil, "without this `step`; may be repeated")

@@ -34,6 +34,9 @@ type session struct {
 	images *images.Set
 	// tailnet is what lets the box join.
 	tailnet *tailnetCredentials
+	// server is the one at work on the box whose cluster this one joins; nil
+	// for a server.
+	server *session
 }
 
 // check finds mistakes in the flags before the box is asked for anything.
@@ -85,7 +88,12 @@ func (a *app) task(id step.ID, title string) (note func(string), end func(error)
 // news is what happens on the way and belongs to no step.
 func (a *app) news(text string) { report.News(a.report().Event, a.env.Now, text) }
 
-func (s *session) close() { _ = s.client.Close() }
+func (s *session) close() {
+	_ = s.client.Close()
+	if s.server != nil {
+		s.server.close()
+	}
+}
 
 // gather finds out in one round trip what the box is.
 func (s *session) gather(ctx context.Context) error {
@@ -138,6 +146,12 @@ func (s *session) assemble(ctx context.Context, f specFlags) error {
 	})
 	if err != nil {
 		return fmt.Errorf("open the artifact store: %w", err)
+	}
+	if s.server != nil {
+		return s.assembleAgent(ctx, store, f)
+	}
+	if s.facts.K3s.Agent {
+		return s.notAlone()
 	}
 	app, err := s.application()
 	if err != nil {

@@ -35,6 +35,8 @@ type StatusData struct {
 	Host  string      `json:"host"`
 	Facts facts.Facts `json:"facts"`
 	K3s   k3s.Status  `json:"k3s"`
+	// AgentOf is the cluster that the box is an agent of; nil for a server.
+	AgentOf *Membership `json:"agentOf,omitempty"`
 	// Tailnet is nil where there is no Tailscale.
 	Tailnet *tailnet.Status `json:"tailnet,omitempty"`
 	// Bench is what a run of bench has on the box; it is gone when that ends.
@@ -54,7 +56,11 @@ func statusRun(ctx context.Context, a *app, o hostFlags) error {
 	d := StatusData{Host: s.name}
 	_, end := a.task("status", "look at "+s.name)
 	d.Facts, err = facts.Gather(ctx, s.client)
-	if err == nil {
+	switch {
+	case err != nil:
+	case d.Facts.K3s.Agent:
+		d.K3s, err = k3s.LookAtAgent(ctx, host.ReadOnly(s.client))
+	default:
 		d.K3s, err = k3s.Look(ctx, host.ReadOnly(s.client))
 	}
 	if err == nil && d.K3s.Node != "" {
@@ -66,6 +72,11 @@ func statusRun(ctx context.Context, a *app, o hostFlags) error {
 	end(err)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", s.name, err)
+	}
+	if d.Facts.K3s.Agent {
+		d.AgentOf = s.membership(ctx, d.Facts.Cluster)
+		a.answer(d, func(w io.Writer) { d.write(w, a.width(), a.env.Now()) })
+		return d.verdict()
 	}
 	v, err := a.vault(s.name, s.cfg.Backup, false)
 	if err != nil {
@@ -81,6 +92,9 @@ func statusRun(ctx context.Context, a *app, o hostFlags) error {
 
 func (d StatusData) verdict() error {
 	again := "`ssg-bootstrap install --host " + d.Host + "` "
+	if d.AgentOf != nil {
+		return d.AgentOf.verdict(d)
+	}
 	switch {
 	case !d.K3s.Installed:
 		return fault.New(fault.NotInstalled, "", "k3s is not installed on %s", d.Host)

@@ -27,9 +27,14 @@ func (d StatusData) write(w io.Writer, width int, now time.Time) {
 	if d.Tailnet != nil {
 		describeTailnet(row, *d.Tailnet, now)
 	}
-	describeK3s(row, d.K3s, now)
+	describeK3s(row, d.K3s, now, d.AgentOf != nil)
 	if d.Bench != nil {
 		row("bench", "%s measures boots, or broke off: then `ssg-bootstrap bench --clean --host %s` removes what is left", d.Bench.Holder, d.Host)
+	}
+	if d.AgentOf != nil {
+		d.AgentOf.describe(row)
+		_ = t.Write(w, width)
+		return
 	}
 	if d.Runner != nil {
 		describeRunner(row, *d.Runner)
@@ -53,7 +58,7 @@ func describeTailnet(row func(name, format string, args ...any), s tailnet.Statu
 	}
 }
 
-func describeK3s(row func(name, format string, args ...any), s k3s.Status, now time.Time) {
+func describeK3s(row func(name, format string, args ...any), s k3s.Status, now time.Time, agent bool) {
 	switch {
 	case !s.Installed:
 		row("k3s", "not installed")
@@ -73,8 +78,11 @@ func describeK3s(row func(name, format string, args ...any), s k3s.Status, now t
 	if s.Datastore > 0 {
 		row("", "%s of cluster state", report.Bytes(s.Datastore))
 	}
-	if s.Node == "" {
+	if s.Node == "" && !agent {
 		row("node", "the API does not answer")
+		return
+	}
+	if agent {
 		return
 	}
 	state := "Ready"
@@ -82,6 +90,9 @@ func describeK3s(row func(name, format string, args ...any), s k3s.Status, now t
 		state = "not Ready: " + s.NodeSays
 	}
 	row("node", "%s, %s, %s, %s", s.Node, s.Version, s.Runtime, state)
+	for _, a := range s.Agents {
+		row("agent", "%s", agentText(a))
+	}
 	describePods(row, s.Pods)
 }
 

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"slices"
+
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/images"
@@ -43,6 +45,27 @@ func Steps(s spec.Spec, f facts.Facts, store tailnet.Store, app application, job
 	// The application serves before 200 MB of runner take the link.
 	jobs.Needs = []step.ID{last}
 	return append(out, runner.Steps(*jobs)...)
+}
+
+// agentSteps lists what should be true of a box that joins another one's
+// cluster, and of that one because of it: before the agent comes, the door must
+// be open, and the server at the address that the agent goes to.
+func agentSteps(on step.Box, server joined, agent k3s.AgentInput, forget bool) []step.Step {
+	there := append(system.Cluster(server.in.Facts.Cluster), k3s.JoinedSteps(server.in)...)
+	if forget {
+		there = append(there, k3s.ForgetNode(agent.Spec.NodeName, server.name))
+	}
+	there = step.Elsewhere(on, server.name, "server", there)
+	for _, s := range there {
+		agent.Needs = append(agent.Needs, s.ID())
+	}
+	return slices.Concat(there, system.Steps(system.Input{Spec: agent.Spec, Facts: agent.Facts}), k3s.AgentSteps(agent))
+}
+
+// joined is a server that another box joins.
+type joined struct {
+	name string
+	in   k3s.Input
 }
 
 // selected leaves out what --only and --skip leave out.

@@ -18,8 +18,9 @@ import (
 type uninstallOptions struct {
 	hostFlags
 	confirm string
-	// leave keeps the runner's record at GitHub.
-	leave bool
+	// leave keeps the runner's record at GitHub, leaveNode the agent's node in
+	// its cluster.
+	leave, leaveNode bool
 }
 
 func newCmdUninstall(a *app) *cobra.Command {
@@ -32,13 +33,15 @@ says first what data goes. A runner is unregistered at GitHub before; where
 GitHub cannot be reached, nothing is removed without --leave-at-github. A box
 that install joined to a tailnet leaves it. The settings of the operating system
 (zram, kernel parameters, the journal's limit, the firewall table that closes
-the API's port) stay; they do no harm.`,
+the API's port) stay; they do no harm. An agent is drained and deleted in its
+server's cluster first, which closes its firewall to the box again.`,
 		Example: "  ssg-bootstrap uninstall --host oldpc\n  ssg-bootstrap uninstall --host oldpc --confirm oldpc",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return uninstallRun(cmd.Context(), a, o) },
 	}
 	o.hostFlags.add(a, cmd)
 	cmd.Flags().BoolVar(&o.leave, "leave-at-github", false, "do not ask GitHub to forget the runner; it then shows it as offline for 14 days")
+	cmd.Flags().BoolVar(&o.leaveNode, "leave-node", false, "do not ask an agent's server to forget it; its node then stays there, not Ready")
 	cmd.Flags().StringVar(&o.confirm, "confirm", "", "the host's `name`, typed beforehand; the data is lost")
 	return cmd
 }
@@ -49,6 +52,8 @@ type UninstallData struct {
 	Removed []k3s.Data `json:"removed,omitempty"`
 	// Runner is the one that was unregistered, if there was any.
 	Runner string `json:"runner,omitempty"`
+	// Node is the one that was deleted in the server's cluster, for an agent.
+	Node string `json:"node,omitempty"`
 	// Tailnet says that the box left its tailnet.
 	Tailnet bool `json:"tailnet,omitempty"`
 }
@@ -75,12 +80,18 @@ func uninstallRun(ctx context.Context, a *app, o uninstallOptions) error {
 	if err != nil {
 		return err
 	}
+	if s.facts.K3s.Agent {
+		return s.uninstallAgent(ctx, o, lost)
+	}
 	there := len(lost) > 0 || s.facts.K3s.Unit
 	if !there && !joined {
 		return fault.New(fault.NotInstalled, "nothing is to be removed", "there is no k3s on %s", s.name)
 	}
 	if there {
 		a.tell(warning(s.name, lost))
+	}
+	for _, p := range s.facts.Cluster.Agents {
+		a.tell(p.Name + " is an agent of this cluster and has none afterwards.")
 	}
 	if joined {
 		a.tell("It takes " + s.name + " out of its tailnet and removes Tailscale. Over the tailnet the box is not reached any more.")

@@ -35,6 +35,9 @@ type Facts struct {
 	// Bench says whose run of bench is at work on the box, or broke off and left
 	// its scratch namespace there.
 	Bench string `json:"bench,omitempty"`
+	// Cluster is what the box's own record says of the other boxes of its
+	// cluster; it is empty for a box that is alone.
+	Cluster Cluster `json:"cluster,omitzero"`
 }
 
 // BenchMark is the file on the box that Bench is read from. It lies on the disk,
@@ -154,4 +157,9 @@ type K3s struct {
 	Unit   bool `json:"unit,omitempty"`
 	Config bool `json:"config,omitempty"`
 	Active bool `json:"active,omitempty"`
+	// Agent says that k3s runs here as an agent, or did; AgentActive that it does.
+	Agent       bool `json:"agent,omitempty"`
+	AgentActive bool `json:"agentActive,omitempty"`
+	// Identity says that the box has the password that a cluster knows it by.
+	Identity bool `json:"identity,omitempty"`
 }

@@ -107,7 +107,7 @@ while IFS='=' read -r key value; do
 	ActiveState) active=$value ;;
 	*)
 		[ "$load" != loaded ] || put unit "$id $load $active"
-		[ "$id" != k3s.service ] || k3s=$active
+		case $id.$active in k3s.service.* | k3s-agent.service.active) k3s=$active ;; esac
 		;;
 	esac
 done <<END
@@ -158,7 +158,14 @@ for tool in nft ip ss modprobe sysctl systemd-run sha256sum dd sync mkswap swapo
 done
 [ -e /usr/local/bin/k3s ] && put k3s binary
 [ -e /etc/systemd/system/k3s.service ] && put k3s unit
+[ -e /etc/systemd/system/k3s-agent.service ] && put k3s agent
+[ -e /etc/rancher/node/password ] && put k3s identity
 [ -e /etc/rancher/k3s/config.yaml ] && put k3s config
 [ -r /var/lib/ssg-bootstrap/bench ] && read -r holder </var/lib/ssg-bootstrap/bench && put bench "$holder"
+if [ -r /etc/ssg-bootstrap/cluster ]; then
+	while read -r role name address rest; do
+		case $role in address | server | agent) put cluster "$role $name $address" ;; esac
+	done </etc/ssg-bootstrap/cluster
+fi
 read -r up rest </proc/uptime && put up.last "$up"
 echo end

@@ -52,7 +52,7 @@ func (p *parser) missing() []string {
 }
 
 func (p *parser) line(key, v string) error {
-	repeated := slices.Contains([]string{"module", "disk", "unit", "dns", "route", "addr", "listen", "tool.missing", "k3s", "mem.zram"}, key)
+	repeated := slices.Contains([]string{"module", "disk", "unit", "dns", "route", "addr", "listen", "tool.missing", "k3s", "cluster", "mem.zram"}, key)
 	if p.seen[key] && !repeated {
 		return fmt.Errorf("said twice")
 	}
@@ -107,6 +107,8 @@ func (p *parser) other(key, v string) error {
 		return p.listener(v)
 	case "k3s":
 		return p.k3s(v)
+	case "cluster":
+		return f.Cluster.add(v)
 	default:
 		return fmt.Errorf("not a fact we know")
 	}
@@ -258,6 +260,8 @@ func (p *parser) unit(v string) error {
 		}
 	case "k3s":
 		p.f.K3s.Active = active || w[2] == "activating"
+	case "k3s-agent":
+		p.f.K3s.AgentActive = active || w[2] == "activating"
 	case "ufw":
 		// The unit is active on every Ubuntu; ufw.conf says if it filters.
 	case "firewalld":
@@ -332,6 +336,10 @@ func (p *parser) k3s(v string) error {
 		p.f.K3s.Binary = true
 	case "unit":
 		p.f.K3s.Unit = true
+	case "agent":
+		p.f.K3s.Agent = true
+	case "identity":
+		p.f.K3s.Identity = true
 	case "config":
 		p.f.K3s.Config = true
 	default:

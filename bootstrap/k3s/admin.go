@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -34,17 +35,28 @@ type Status struct {
 	PID       string `json:"pid,omitempty"`
 	Restarts  int    `json:"restarts"`
 	// Since is when the process that runs was started.
-	Since     time.Time `json:"since,omitzero"`
-	Version   string    `json:"version,omitempty"`
-	Runtime   string    `json:"runtime,omitempty"`
-	Node      string    `json:"node,omitempty"`
-	Ready     bool      `json:"ready"`
-	NodeSays  string    `json:"nodeSays,omitempty"`
-	Pods      []Pod     `json:"pods,omitempty"`
-	Memory    Usage     `json:"memory"`
-	DiskUsed  int64     `json:"diskUsed"`
-	DiskFree  int64     `json:"diskFree"`
-	Datastore int64     `json:"datastore"`
+	Since    time.Time `json:"since,omitzero"`
+	Version  string    `json:"version,omitempty"`
+	Runtime  string    `json:"runtime,omitempty"`
+	Node     string    `json:"node,omitempty"`
+	Ready    bool      `json:"ready"`
+	NodeSays string    `json:"nodeSays,omitempty"`
+	// Agents are the cluster's other nodes.
+	Agents    []Agent `json:"agents,omitempty"`
+	Pods      []Pod   `json:"pods,omitempty"`
+	Memory    Usage   `json:"memory"`
+	DiskUsed  int64   `json:"diskUsed"`
+	DiskFree  int64   `json:"diskFree"`
+	Datastore int64   `json:"datastore"`
+}
+
+// Agent is a node on another box, as the server sees it.
+type Agent struct {
+	Node    string `json:"node"`
+	Address string `json:"address"`
+	Version string `json:"version"`
+	Ready   bool   `json:"ready"`
+	Says    string `json:"says,omitempty"`
 }
 
 // Usage is the memory of k3s's own processes, in bytes and as each process's
@@ -73,6 +85,16 @@ const (
 	nodesPath   = "/api/v1/nodes"
 	allPodsPath = "/api/v1/pods?includeObject=None"
 )
+
+// LookAtAgent returns the status of a k3s that is an agent. What the cluster
+// thinks of its node only the server can tell.
+func LookAtAgent(ctx context.Context, r host.Reader) (Status, error) {
+	o, err := managed.Observe(ctx, r, managed.Look{Units: []string{agentKind.unit()}, Script: agentKind.text(statusScript)})
+	if err != nil {
+		return Status{}, fmt.Errorf("look at k3s: %w", err)
+	}
+	return parseStatus(o.Units[agentKind.unit()], o.Out), nil
+}
 
 // Look returns the status of k3s, in one round trip.
 func Look(ctx context.Context, r host.Reader) (Status, error) {
@@ -123,6 +145,20 @@ func (s *Status) cluster(got answers) {
 		Items []node `json:"items"`
 	}
 	if err := got[nodesPath].into(&nodes); err == nil && len(nodes.Items) > 0 {
+		// The server's own node comes first, whatever the names say.
+		slices.SortStableFunc(nodes.Items, func(a, b node) int {
+			switch {
+			case a.ofServer() == b.ofServer():
+				return 0
+			case a.ofServer():
+				return -1
+			}
+			return 1
+		})
+		for _, n := range nodes.Items[1:] {
+			ready, says := n.ready()
+			s.Agents = append(s.Agents, Agent{n.Metadata.Name, n.address(), n.Status.NodeInfo.KubeletVersion, ready, says})
+		}
 		n := nodes.Items[0]
 		s.Node, s.Version, s.Runtime = n.Metadata.Name, n.Status.NodeInfo.KubeletVersion, n.Status.NodeInfo.ContainerRuntimeVersion
 		s.Ready, s.NodeSays = n.ready()

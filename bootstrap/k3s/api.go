@@ -88,9 +88,14 @@ func (a answer) into(v any) error {
 // node is the part of a node that says whether it works.
 type node struct {
 	Metadata struct {
-		Name string `json:"name"`
+		Name   string            `json:"name"`
+		Labels map[string]string `json:"labels"`
 	} `json:"metadata"`
 	Status struct {
+		Addresses []struct {
+			Type    string `json:"type"`
+			Address string `json:"address"`
+		} `json:"addresses"`
 		Conditions []struct {
 			Type    string `json:"type"`
 			Status  string `json:"status"`
@@ -112,6 +117,22 @@ func (n node) ready() (bool, string) {
 		}
 	}
 	return false, "has not reported yet"
+}
+
+// address is the one under which the other nodes reach it.
+func (n node) address() string {
+	for _, a := range n.Status.Addresses {
+		if a.Type == "InternalIP" {
+			return a.Address
+		}
+	}
+	return ""
+}
+
+// ofServer says that the control plane runs there.
+func (n node) ofServer() bool {
+	_, is := n.Metadata.Labels["node-role.kubernetes.io/control-plane"]
+	return is
 }
 
 // table is how the API server prints a list.

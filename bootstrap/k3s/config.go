@@ -27,7 +27,7 @@ func (c configuration) Lane() step.Lane  { return step.LaneBox }
 // Observe asks for the names in the same round trip in which it looks at the
 // files that they go to.
 func (c configuration) Observe(ctx context.Context, r host.Reader) (configState, error) {
-	files, err := configFiles(c.loaded)
+	files, err := serverKind.configFiles(c.loaded)
 	if err != nil {
 		return configState{}, err
 	}
@@ -35,7 +35,7 @@ func (c configuration) Observe(ctx context.Context, r host.Reader) (configState,
 	o, err := managed.Observe(ctx, r, managed.Look{Files: files, Beside: asked(c.names), Settle: func(beside [][]byte) ([]managed.File, error) {
 		l, err := c.loaded.called(c.names, beside)
 		if err == nil {
-			s.want, err = configFiles(l)
+			s.want, err = serverKind.configFiles(l)
 		}
 		return s.want, err
 	}})
@@ -59,7 +59,7 @@ func (c configuration) Apply(ctx context.Context, r step.Run, changes []step.Cha
 }
 
 // unit is the service as systemd sees it, and the scripts beside it.
-type unit struct{}
+type unit struct{ kind kind }
 
 type unitState struct {
 	files managed.State
@@ -72,23 +72,23 @@ func (u unit) Needs() []step.ID { return nil }
 func (u unit) Lane() step.Lane  { return step.LaneBox }
 
 func (u unit) Observe(ctx context.Context, r host.Reader) (unitState, error) {
-	o, err := managed.Observe(ctx, r, managed.Look{Files: unitFiles(), Units: []string{unitName}})
-	return unitState{o.Files, o.Units[unitName]}, err
+	o, err := managed.Observe(ctx, r, managed.Look{Files: u.kind.unitFiles(), Units: []string{u.kind.unit()}})
+	return unitState{o.Files, o.Units[u.kind.unit()]}, err
 }
 
 func (u unit) Diff(s unitState) ([]step.Change, error) {
-	out := managed.Diff(unitFiles(), s.files)
-	return append(out, managed.DiffUnit(unitName, s.unit, managed.Named(out, unitPath))...), nil
+	out := managed.Diff(u.kind.unitFiles(), s.files)
+	return append(out, managed.DiffUnit(u.kind.unit(), s.unit, managed.Named(out, u.kind.unitPath()))...), nil
 }
 
 func (u unit) Apply(ctx context.Context, r step.Run, changes []step.Change) error {
-	if managed.Touches(changes, unitFiles()) {
+	if managed.Touches(changes, u.kind.unitFiles()) {
 		if err := forgetDigest(ctx, r.Host); err != nil {
 			return err
 		}
 	}
-	if err := managed.Apply(ctx, r.Host, unitFiles(), changes); err != nil {
+	if err := managed.Apply(ctx, r.Host, u.kind.unitFiles(), changes); err != nil {
 		return err
 	}
-	return managed.ApplyUnit(ctx, r.Host, unitName, changes)
+	return managed.ApplyUnit(ctx, r.Host, u.kind.unit(), changes)
 }

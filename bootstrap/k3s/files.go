@@ -16,7 +16,7 @@ var killallText string
 var removeText string
 
 // configFiles are what k3s reads at its start.
-func configFiles(l loaded) ([]managed.File, error) {
+func (k kind) configFiles(l loaded) ([]managed.File, error) {
 	conf, err := yamlText(l.Config)
 	if err != nil {
 		return nil, err
@@ -28,16 +28,16 @@ func configFiles(l loaded) ([]managed.File, error) {
 	return []managed.File{
 		{Path: configPath, Mode: 0o600, Content: conf, Redact: redact},
 		{Path: kubeletPath, Mode: 0o644, Content: kubelet, Ours: true},
-		{Path: envPath, Mode: 0o644, Content: envText(l.Env), Redact: redact},
+		{Path: k.env(), Mode: 0o644, Content: envText(l.Env), Redact: redact},
 	}, nil
 }
 
 // unitFiles are what systemd and the owner need of k3s besides the program.
-func unitFiles() []managed.File {
+func (k kind) unitFiles() []managed.File {
 	return []managed.File{
-		{Path: unitPath, Mode: 0o644, Content: []byte(unitText)},
-		{Path: unitEnvPath, Mode: 0o600, Content: []byte(header), Redact: redact},
-		{Path: killallPath, Mode: 0o755, Content: []byte(killallText)},
-		{Path: removePath, Mode: 0o755, Content: []byte(removeText)},
+		{Path: k.unitPath(), Mode: 0o644, Content: []byte(k.text(unitText))},
+		{Path: k.unitPath() + ".env", Mode: 0o600, Content: []byte(header), Redact: redact},
+		{Path: killallPath, Mode: 0o755, Content: []byte(k.text(killallText))},
+		{Path: k.remove(), Mode: 0o755, Content: []byte(k.text(removeText))},
 	}
 }

@@ -1,17 +1,16 @@
 package k3s
 
+import "strings"
+
 // Where things are on the box. They are k3s's own places, so that whoever
 // knows k3s finds everything.
 const (
 	binaryPath   = "/usr/local/bin/k3s"
 	killallPath  = "/usr/local/bin/k3s-killall.sh"
-	removePath   = "/usr/local/bin/k3s-uninstall.sh"
 	configPath   = "/etc/rancher/k3s/config.yaml"
 	adminPath    = "/etc/rancher/k3s/k3s.yaml"
-	envPath      = "/etc/default/k3s"
-	unitEnvPath  = "/etc/systemd/system/k3s.service.env"
+	tokenPath    = "/etc/rancher/k3s/token"
 	unitName     = "k3s.service"
-	unitPath     = "/etc/systemd/system/" + unitName
 	dataDir      = "/var/lib/rancher/k3s"
 	kubeletPath  = dataDir + "/agent/etc/kubelet.conf.d/10-ssg-bootstrap.conf"
 	imagesDir    = dataDir + "/agent/images"
@@ -31,3 +30,27 @@ const (
 	// seen to work.
 	podsPidPath = "/run/ssg-bootstrap/k3s-pods.pid"
 )
+
+// kind is what k3s is on a box, by the name of its service. The two differ in
+// what their files are called, and what those say is written once.
+type kind string
+
+const (
+	serverKind kind = "k3s"
+	agentKind  kind = "k3s-agent"
+)
+
+func (k kind) unit() string     { return string(k) + ".service" }
+func (k kind) unitPath() string { return "/etc/systemd/system/" + k.unit() }
+func (k kind) env() string      { return "/etc/default/" + string(k) }
+func (k kind) remove() string   { return "/usr/local/bin/" + string(k) + "-uninstall.sh" }
+
+// text makes an agent's file of a server's.
+func (k kind) text(ofServer string) string {
+	if k == serverKind {
+		return ofServer
+	}
+	return strings.NewReplacer(
+		"k3s.service", k.unit(), "k3s server", "k3s agent", "k3s-uninstall.sh", string(k)+"-uninstall.sh", "/etc/default/k3s", k.env(),
+	).Replace(ofServer)
+}

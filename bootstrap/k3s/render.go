@@ -13,6 +13,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 )
@@ -29,6 +30,10 @@ type loaded struct {
 	Unit    []string          `json:"unit"`
 	// Binary is k3s's SHA-256; it is known only once the release is.
 	Binary string `json:"binary"`
+	// Cluster is the part of an agent's token that names the cluster and is no
+	// secret. A secret that changed alone is no reason to restart: an agent that
+	// is in the cluster needs it only to get in.
+	Cluster string `json:"cluster,omitempty"`
 }
 
 func newLoaded(s spec.Spec) loaded {
@@ -36,8 +41,48 @@ func newLoaded(s spec.Spec) loaded {
 		Config:  config(s),
 		Kubelet: kubelet(s),
 		Env:     environment(s),
-		Unit:    directives(unitText),
+		Unit:    directives(serverKind.text(unitText)),
 	}
+}
+
+// newAgentLoaded is what an agent takes in. Of the profile's settings it gets
+// those that say how a node runs: the others are the server's, and some of those
+// would be secrets that an agent must not know.
+func newAgentLoaded(s spec.Spec, f facts.Facts) loaded {
+	c := map[string]any{
+		"server":        "https://" + f.Cluster.Server.Address + ":6443",
+		"token-file":    tokenPath,
+		"node-name":     s.NodeName,
+		"node-ip":       f.Cluster.Address,
+		"flannel-iface": f.Network.Device(f.Cluster.Address),
+	}
+	if args := arguments(s.Profile.K3s.KubeProxyArgs); len(args) > 0 {
+		slices.Sort(args)
+		c["kube-proxy-arg"] = args
+	}
+	ofNode := []string{"node-label", "node-taint", "kubelet-arg", "pause-image", "prefer-bundled-bin", "protect-kernel-defaults", "resolv-conf", "selinux", "snapshotter"}
+	for _, key := range ofNode {
+		if v, set := s.Profile.K3s.Config[key]; set {
+			c[key] = v
+		}
+	}
+	return loaded{Config: c, Kubelet: kubelet(s), Env: environment(s), Unit: directives(agentKind.text(unitText))}
+}
+
+// among returns what a server loads that has agents: its certificate holds the
+// address at which they reach it, and where that is not the one that k3s would
+// take by itself, node and overlay are put on it too, or the boxes would send
+// their pods' packets to an address that leads nowhere.
+func (l loaded) among(f facts.Facts) loaded {
+	address := f.Cluster.Address
+	if f.Cluster.Alone() || f.Cluster.Server.Name != "" {
+		return l
+	}
+	l = l.with([]string{address})
+	if address != f.Network.Main() {
+		l.Config["node-ip"], l.Config["flannel-iface"] = address, f.Network.Device(address)
+	}
+	return l
 }
 
 // digest returns a hex digest of what l means.

@@ -26,11 +26,11 @@ func specFor(t *testing.T, profile string) spec.Spec {
 func TestRenderedFiles(t *testing.T) {
 	for _, profile := range profiles.List() {
 		t.Run(profile.Name, func(t *testing.T) {
-			files, err := configFiles(newLoaded(specFor(t, profile.Name)))
+			files, err := serverKind.configFiles(newLoaded(specFor(t, profile.Name)))
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, f := range append(files, unitFiles()...) {
+			for _, f := range append(files, serverKind.unitFiles()...) {
 				name := strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", "_")
 				goldentest.Equal(t, filepath.Join("testdata", profile.Name, name), string(f.Content))
 				if !strings.Contains(string(f.Content), managed.Marker) {

@@ -228,7 +228,7 @@ func (s server) wait(ctx context.Context, r step.Run) error {
 			Seen: noted(r.Note, s.waits.NodeTypical.Std()),
 		}, newsOnly(w.ready))
 	}
-	return s.explain(ctx, r.Host, errors.Join(w.fatal, err))
+	return serverKind.explain(ctx, r.Host, errors.Join(w.fatal, err))
 }
 
 // noted tells the user what was seen and, once, how long it usually takes.
@@ -330,12 +330,12 @@ func short(text string) string {
 }
 
 // explain adds the end of k3s's journal to a wait that stalled.
-func (s server) explain(ctx context.Context, r host.Reader, err error) error {
+func (k kind) explain(ctx context.Context, r host.Reader, err error) error {
 	if err == nil || fault.CodeOf(err) != fault.WaitStalled {
 		return err
 	}
 	evidence := fault.EvidenceOf(err)
-	argv := []string{"journalctl", "-q", "-n", "15", "-o", "cat", "-u", unitName}
+	argv := []string{"journalctl", "-q", "-n", "15", "-o", "cat", "-u", k.unit()}
 	if out, jerr := r.Query(ctx, host.Command{Argv: argv, Root: true}); jerr == nil {
 		evidence = strings.TrimSpace(evidence + "\n" + string(redact(out)))
 	}

@@ -26,6 +26,7 @@ const (
 	UnitID   step.ID = "k3s-unit"
 	ServerID step.ID = "k3s-server"
 	PodsID   step.ID = "k3s-system-pods"
+	AgentID  step.ID = "k3s-agent"
 )
 
 // Store is where release files come from; *artifact.Store is one.
@@ -61,7 +62,7 @@ type Input struct {
 func Steps(in Input) []step.Step {
 	p := in.Spec.Profile
 	r := newRelease(in.Store, p.K3s.Version)
-	l := newLoaded(in.Spec)
+	l := newLoaded(in.Spec).among(in.Facts)
 	base := system.IDs(system.Input{Spec: in.Spec, Facts: in.Facts})
 	server := server{
 		release: r, loaded: l, names: in.Names, node: in.Spec.NodeName, waits: p.Waits,
@@ -71,7 +72,7 @@ func Steps(in Input) []step.Step {
 		step.Of(newBinary(r)),
 		step.Of(newImages(r, in.Names)),
 		step.Of(configuration{l, in.Names}),
-		step.Of(unit{}),
+		step.Of(unit{serverKind}),
 		step.Of(server),
 		step.Of(systemPods{server: server, disabled: p.K3s.Disable, waits: p.Waits}),
 	}

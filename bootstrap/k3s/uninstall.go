@@ -63,15 +63,24 @@ func claim(path string) string {
 // Uninstall removes k3s with all of its data. It runs on the box as a job of
 // its own, so that a lost connection does not leave it half done.
 func Uninstall(ctx context.Context, h host.Host, seen func(line string)) error {
-	_, err := h.Query(ctx, host.Command{Argv: []string{"test", "-x", removePath}, Root: true})
+	return serverKind.uninstall(ctx, h, seen)
+}
+
+// UninstallAgent does the same for an agent.
+func UninstallAgent(ctx context.Context, h host.Host, seen func(line string)) error {
+	return agentKind.uninstall(ctx, h, seen)
+}
+
+func (k kind) uninstall(ctx context.Context, h host.Host, seen func(line string)) error {
+	_, err := h.Query(ctx, host.Command{Argv: []string{"test", "-x", k.remove()}, Root: true})
 	var failed *host.CommandError
 	switch {
 	case errors.As(err, &failed):
-		return fault.New(fault.NotInstalled, "", "there is no %s on the box", removePath)
+		return fault.New(fault.NotInstalled, "", "there is no %s on the box", k.remove())
 	case err != nil:
-		return fmt.Errorf("look for %s: %w", removePath, err)
+		return fmt.Errorf("look for %s: %w", k.remove(), err)
 	}
-	job := host.Job{Name: "k3s-uninstall", Argv: []string{removePath}, Stall: 10 * time.Minute}
+	job := host.Job{Name: string(k) + "-uninstall", Argv: []string{k.remove()}, Stall: 10 * time.Minute}
 	if err := h.Job(ctx, job, seen); err != nil {
 		return fmt.Errorf("uninstall k3s: %w", err)
 	}

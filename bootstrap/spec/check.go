@@ -86,6 +86,7 @@ func (k checker) host(name string, h Host) {
 		}
 	}
 	k.jumps(name, h)
+	k.join(name, h)
 	k.release(sub("release"), h.Release)
 	k.tailnet(sub("tailnet"), h.Tailnet)
 	k.hostRunner(sub("runner"), h.Runner)
@@ -127,6 +128,27 @@ func (k checker) profile(path []string, name string) {
 		hint = "; did you mean " + best + "?"
 	}
 	k.doc.Refuse(path, "there is no profile %q%s", name, hint)
+}
+
+// join checks that what a host joins is a server, and that nothing is asked of
+// the host that only a server can give.
+func (k checker) join(name string, h Host) {
+	path := at("hosts", name, "join")
+	switch {
+	case h.Join == "":
+		return
+	case h.Join == name:
+		k.doc.Refuse(path, "%s cannot join itself", name)
+	case strings.ContainsAny(h.Join, " \t\r\n"):
+		k.doc.Refuse(path, "%q is not a host", h.Join)
+	case k.c.Hosts[h.Join].Join != "":
+		k.doc.Refuse(path, "%s is an agent itself; join its server %s", h.Join, k.c.Hosts[h.Join].Join)
+	}
+	for _, key := range []string{"runner", "release", "tlsSANs"} {
+		if k.doc.Says("hosts", name, key) {
+			k.doc.Refuse(at("hosts", name, key), "%s is an agent of %s: this belongs to its server", name, h.Join)
+		}
+	}
 }
 
 // jumps checks one host's way, and that no host of this file is reached through

@@ -39,6 +39,9 @@ type Host struct {
 	Profile  string   `yaml:"profile,omitempty" json:"profile,omitempty" jsonschema_description:"A built-in profile, the path of one, or auto."`
 	NodeName string   `yaml:"nodeName,omitempty" json:"nodeName,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"The Kubernetes node's name; default: the host's name."`
 	TLSSANs  []string `yaml:"tlsSANs,omitempty" json:"tlsSANs,omitempty" jsonschema_description:"Further names and addresses for the API server's certificate."`
+	// Join makes an agent of the host: it runs pods for the cluster of another
+	// host, and has no cluster of its own.
+	Join string `yaml:"join,omitempty" json:"join,omitempty" jsonschema_description:"The host whose cluster this one joins as an agent."`
 	// Release overrides the configuration's, key by key.
 	Release Release `yaml:"release,omitempty" json:"release,omitzero" jsonschema_description:"How the application is deployed on this host."`
 	// Tailnet overrides the configuration's, key by key.

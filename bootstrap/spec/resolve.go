@@ -19,8 +19,10 @@ type Spec struct {
 	// ProfileWhy says in one sentence why it is this profile.
 	ProfileWhy string   `json:"profileWhy"`
 	TLSSANs    []string `json:"tlsSANs,omitempty"`
-	Mirrors    Mirrors  `json:"mirrors,omitzero"`
-	Release    Release  `json:"release,omitzero"`
+	// Join is the host whose cluster the box joins; empty for a server.
+	Join    string  `json:"join,omitempty"`
+	Mirrors Mirrors `json:"mirrors,omitzero"`
+	Release Release `json:"release,omitzero"`
 	// Tailnet is nil where the box does not join one.
 	Tailnet *Tailnet `json:"tailnet,omitempty"`
 	// Runner is nil where the box is to be no runner.
@@ -40,7 +42,7 @@ func Resolve(cfg Config, hostName, profileFlag string, hw Hardware) (Spec, error
 		return Spec{}, fault.New(fault.ConfigInvalid, "add the host to ssg-bootstrap.yaml with a nodeName",
 			"%q cannot be made a node's name", hostName)
 	}
-	return Spec{
+	s := Spec{
 		HostName:   hostName,
 		NodeName:   node,
 		Profile:    p,
@@ -50,7 +52,19 @@ func Resolve(cfg Config, hostName, profileFlag string, hw Hardware) (Spec, error
 		Release:    cfg.ReleaseOf(hostName),
 		Tailnet:    cfg.TailnetOf(hostName, node),
 		Runner:     cfg.RunnerOf(hostName, node),
-	}, nil
+	}
+	if h.Join != "" {
+		s = s.joining(h.Join)
+	}
+	return s, nil
+}
+
+// joining makes the Spec of an agent: what is deployed is deployed through its
+// server, and a runner belongs beside that.
+func (s Spec) joining(server string) Spec {
+	off := false
+	s.Join, s.Release, s.Runner = server, Release{Enabled: &off}, nil
+	return s
 }
 
 func chooseProfile(cfg Config, hostName, flag string, hw Hardware) (profiles.Profile, string, error) {

@@ -19,6 +19,8 @@ const (
 	ZramID     step.ID = "zram"
 	JournaldID step.ID = "journald"
 	FirewallID step.ID = "firewall"
+	// ClusterID is only there on a box that is not alone.
+	ClusterID step.ID = "cluster-record"
 )
 
 // Input is what the steps are made from.
@@ -43,7 +45,18 @@ func Steps(in Input) []step.Step {
 	if len(s.Journald) > 0 {
 		steps = append(steps, step.Of(newJournald(s.Journald)))
 	}
-	return append(steps, step.Of(newFirewall()))
+	return append(steps, Cluster(in.Facts.Cluster)...)
+}
+
+// Cluster returns the steps that follow from who else is in the cluster. The
+// record comes first: a run that breaks off after it is gone on with by the
+// box's own next install.
+func Cluster(c facts.Cluster) []step.Step {
+	guard := step.Of(newFirewall(c))
+	if c.Alone() {
+		return []step.Step{guard}
+	}
+	return []step.Step{step.Of(newMembers(c)), step.Behind(guard, ClusterID)}
 }
 
 // IDs returns the names of the steps, for those that need the whole base

@@ -165,8 +165,8 @@ func TestJournalIsOlderThanItsFile(t *testing.T) {
 }
 
 func TestFirewallDiff(t *testing.T) {
-	f := newFirewall()
-	live := f.ruleset()
+	f := newFirewall(facts.Cluster{})
+	live := string(f.files[0].Content)
 	older := strings.ReplaceAll(live, f.tag, "ssg-bootstrap 000000000000")
 	for name, c := range map[string]struct {
 		seen firewallState
@@ -188,14 +188,14 @@ func TestFirewallDiff(t *testing.T) {
 // The table may speak of the cluster's ports only: the way in by SSH must not
 // depend on it.
 func TestFirewallSaysNothingOfOtherPorts(t *testing.T) {
-	text := newFirewall().ruleset()
-	for _, word := range []string{"policy drop", "drop", " 22", "ssh"} {
+	text := string(newFirewall(facts.Cluster{}).files[0].Content)
+	for _, word := range []string{"policy drop", " 22", "ssh"} {
 		if strings.Contains(text, word) {
 			t.Errorf("the ruleset holds %q:\n%s", word, text)
 		}
 	}
-	if strings.Count(text, "dport") != 1 || !strings.Contains(text, "tcp dport { 6443, 10250 } jump guarded") {
-		t.Errorf("more than one rule chooses ports:\n%s", text)
+	if strings.Count(text, "dport") != 2 || !strings.Contains(text, "tcp dport { 6443, 10250 } jump guarded") || !strings.Contains(text, "udp dport 8472 jump overlay") {
+		t.Errorf("other rules choose ports:\n%s", text)
 	}
 }
 
@@ -211,7 +211,7 @@ func TestRenderedFiles(t *testing.T) {
 	files = append(files, newSysctls(s.Sysctls).files...)
 	files = append(files, newZram(s.Zram, in.Facts.Memory.Total).files...)
 	files = append(files, newJournald(s.Journald).files...)
-	files = append(files, newFirewall().files...)
+	files = append(files, newFirewall(facts.Cluster{}).files...)
 	for _, f := range files {
 		goldentest.Equal(t, filepath.Join("testdata", strings.ReplaceAll(strings.TrimPrefix(f.Path, "/"), "/", "_")), string(f.Content))
 	}
@@ -239,4 +239,36 @@ func FuzzParseClock(f *testing.F) {
 			t.Errorf("uncertainty %s", s.clock.Uncertainty)
 		}
 	})
+}
+
+// rulesOf are the rules of one chain, without their comments.
+func rulesOf(f firewall, chain string) string {
+	_, text, _ := strings.Cut(string(f.files[0].Content), "chain "+chain+" {\n")
+	text, _, _ = strings.Cut(text, "\t}\n")
+	text = strings.ReplaceAll(text, fmt.Sprintf(" comment %q", f.tag), "")
+	return strings.ReplaceAll(text, "\t", "")
+}
+
+// TestFirewallOpensForTheClusterAlone has the ports that each box's firewall
+// opens, and for whom.
+func TestFirewallOpensForTheClusterAlone(t *testing.T) {
+	const always = "iifname { \"lo\", \"cni0\", \"flannel.1\", \"tailscale0\" } accept\nip saddr { 10.42.0.0/16, 10.43.0.0/16 } accept\n"
+	newpc, third := facts.Peer{Name: "newpc", Address: "192.168.1.21"}, facts.Peer{Name: "third", Address: "192.168.1.22"}
+	for name, c := range map[string]struct {
+		cluster          facts.Cluster
+		guarded, overlay string
+	}{
+		"alone":  {facts.Cluster{}, "", ""},
+		"server": {facts.Cluster{Address: "192.168.1.20"}.With(third).With(newpc), "ip saddr 192.168.1.21 accept\nip saddr 192.168.1.22 accept\n", "ip saddr 192.168.1.21 accept\nip saddr 192.168.1.22 accept\n"},
+		"agent": {facts.Cluster{Address: newpc.Address, Server: facts.Peer{Name: "oldpc", Address: "192.168.1.20"}}.With(third),
+			"ip saddr 192.168.1.20 tcp dport 10250 accept\n", "ip saddr 192.168.1.20 accept\nip saddr 192.168.1.22 accept\n"},
+	} {
+		f := newFirewall(c.cluster)
+		if got, want := rulesOf(f, "guarded"), always+c.guarded+"reject with tcp reset\n"; got != want {
+			t.Errorf("%s: 6443 and 10250:\n%s, want\n%s", name, got, want)
+		}
+		if got, want := rulesOf(f, "overlay"), c.overlay+"drop\n"; got != want {
+			t.Errorf("%s: 8472:\n%s, want\n%s", name, got, want)
+		}
+	}
 }

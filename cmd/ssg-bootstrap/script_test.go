@@ -27,7 +27,7 @@ import (
 const (
 	// sudoPassword is a canary as well: no script's output may show it.
 	sudoPassword = "canary-4711-sudo"
-	boxKey       = "box"
+	testKey      = "test"
 	meterKey     = "meter"
 )
 
@@ -54,6 +54,9 @@ func TestScripts(t *testing.T) {
 			"registry": registryCommand,
 			"store":    storeCommand,
 			"replace":  replace,
+			"second":   second,
+			"at":       at,
+			"leaks":    leaks,
 		},
 	})
 }
@@ -74,7 +77,8 @@ func setup(env *testscript.Env) error {
 		return err
 	}
 	env.Defer(mirror.Close)
-	env.Values[boxKey] = machine
+	env.Values[machinesKey] = map[string]*k3stest.Machine{"": machine, "oldpc": machine}
+	env.Values[testKey] = env.T()
 	env.Values[meterKey] = &meter{}
 	registry := serveImages(env, box)
 	home := filepath.Join(env.WorkDir, ".home")
@@ -142,7 +146,7 @@ func serveRelease() (*httptest.Server, error) {
 }
 
 func machineOf(ts *testscript.TestScript) *k3stest.Machine {
-	return ts.Value(boxKey).(*k3stest.Machine)
+	return ts.Value(machinesKey).(map[string]*k3stest.Machine)[""]
 }
 
 // boxCommand does something to the box behind the program's back:
@@ -151,6 +155,9 @@ func machineOf(ts *testscript.TestScript) *k3stest.Machine {
 //	box put PATH FILE        puts one of the script's files on its disk
 //	box holds PATH FILE      demands that a file is as the script's
 //	box has PATH             demands that a file is there
+//	box nodes NAME…          demands that its cluster has these agents
+//	box reset                gives it an empty disk: /etc, /usr/local, /var and
+//	                         what runs are gone
 //	box rekey                gives it another host key, as a new disk does
 //	box lock                 takes its lock until the script ends
 //	box port N PROGRAM       lets another program listen
@@ -182,6 +189,12 @@ func boxCommand(ts *testscript.TestScript, neg bool, args []string) {
 		if got := m.ReadFile(arg(1)); got != ts.ReadFile(arg(2)) {
 			ts.Fatalf("%s holds:\n%s", arg(1), got)
 		}
+	case "nodes":
+		if got, want := strings.Join(m.Nodes(), " "), strings.Join(args[1:], " "); got != want {
+			ts.Fatalf("the agents are %q, want %q", got, want)
+		}
+	case "reset":
+		reset(ts, m)
 	case "has":
 		if m.Exists(arg(1)) == neg {
 			ts.Fatalf("%s: there %v", arg(1), !neg)
@@ -196,7 +209,8 @@ func boxCommand(ts *testscript.TestScript, neg bool, args []string) {
 	case "snapshot":
 		snapshot(ts, m, arg(1), args[2:])
 	case "pid":
-		ts.Check(os.WriteFile(ts.MkAbs(arg(1)), []byte(strconv.Itoa(m.Systemd.Unit("k3s").PID)), 0o644))
+		pid := m.Systemd.Unit("k3s").PID + m.Systemd.Unit("k3s-agent").PID
+		ts.Check(os.WriteFile(ts.MkAbs(arg(1)), []byte(strconv.Itoa(pid)), 0o644))
 	case "cut":
 		m.Link.CutAfterIn(int64(number(1)))
 	case "slow":
@@ -231,6 +245,19 @@ func snapshot(ts *testscript.TestScript, m *k3stest.Machine, file string, withou
 		return slices.ContainsFunc(without, func(prefix string) bool { return strings.HasPrefix(line, prefix) })
 	})
 	ts.Check(os.WriteFile(ts.MkAbs(file), []byte(strings.Join(lines, "\n")), 0o644))
+}
+
+func reset(ts *testscript.TestScript, m *k3stest.Machine) {
+	for _, unit := range []string{"k3s-agent", "k3s", "ssg-bootstrap-firewall", "ssg-bootstrap-zram"} {
+		m.Exec("systemctl disable --now " + unit)
+	}
+	m.FlushRuleset()
+	for _, path := range []string{"/etc/rancher", "/etc/ssg-bootstrap", "/etc/default", "/usr/local", "/var/lib", "/run/ssg-bootstrap"} {
+		ts.Check(os.RemoveAll(m.Path(path)))
+	}
+	for _, name := range []string{"k3s-agent", "k3s", "ssg-bootstrap-firewall", "ssg-bootstrap-zram"} {
+		ts.Check(os.RemoveAll(m.Path("/etc/systemd/system/" + name + ".service")))
+	}
 }
 
 func lock(ts *testscript.TestScript, m *k3stest.Machine) {

@@ -23,6 +23,9 @@ const (
 // k3s is the program itself: what it says of its version is the second word
 // of its file, as Release writes it. Its ctr is a model of its own.
 func (m *Machine) k3s(c *hosttest.Call) int {
+	if len(c.Args) > 1 && c.Args[1] == "kubectl" {
+		return m.kubectl(c, c.Args[2:])
+	}
 	if len(c.Args) > 1 && c.Args[1] == "ctr" {
 		return c.Exec(c.Args[1:])
 	}
@@ -50,6 +53,8 @@ func (m *Machine) startK3s() error {
 	}
 	m.WriteFile(socket, "", 0o600)
 	m.WriteFile("/etc/rancher/k3s/k3s.yaml", "apiVersion: v1\nkind: Config\n", 0o600)
+	m.WriteFile("/etc/rancher/node/password", "password of "+m.name()+"\n", 0o600)
+	m.WriteFile(nodeToken, Token+"\n", 0o600)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked = 0
@@ -92,23 +97,15 @@ func (m *Machine) answer(path string, warm bool) (int, string) {
 	case path == "/readyz":
 		return http.StatusOK, "ok"
 	case strings.HasPrefix(path, "/api/v1/nodes/") && warm:
-		return http.StatusOK, text(m.node(strings.TrimPrefix(path, "/api/v1/nodes/")))
+		if n := m.nodeNamed(strings.TrimPrefix(path, "/api/v1/nodes/")); n != nil {
+			return http.StatusOK, text(n)
+		}
 	case path == "/api/v1/nodes" && warm:
-		return http.StatusOK, text(map[string]any{"items": []any{m.node("oldpc")}})
+		return http.StatusOK, text(map[string]any{"items": m.nodes()})
 	case strings.HasSuffix(path, "/pods") && warm:
 		return http.StatusOK, text(m.pods())
 	}
 	return http.StatusNotFound, "{}"
-}
-
-func (m *Machine) node(name string) any {
-	return map[string]any{
-		"metadata": map[string]any{"name": name},
-		"status": map[string]any{
-			"conditions": []any{map[string]any{"type": "Ready", "status": "True", "message": "kubelet is posting ready status"}},
-			"nodeInfo":   map[string]any{"kubeletVersion": strings.Fields(m.ReadFile(binary) + " ? ?")[1], "containerRuntimeVersion": "containerd://2.3.4"},
-		},
-	}
 }
 
 // pods run once the images are on the box.

@@ -28,6 +28,8 @@ type Machine struct {
 	Skew time.Duration
 	// Listeners are the lines that ss prints.
 	Listeners []string
+	// Address is the one on the LAN.
+	Address string
 	// Probes is how often k3s is asked after a start before it is Ready.
 	Probes int
 
@@ -35,14 +37,18 @@ type Machine struct {
 	sysctls map[string]string
 	table   string
 	asked   int
+	// members are the agents, where the machine is a server, and passwords
+	// how many an agent has made.
+	members   []member
+	passwords int
 }
 
 // Debian models a fresh Debian 13 on a Core 2 Duo with 4 GB.
 func Debian(box *hosttest.Box) *Machine {
-	m := &Machine{Box: box, sysctls: map[string]string{}}
+	m := &Machine{Box: box, sysctls: map[string]string{}, Address: "192.168.1.20"}
 	m.files()
 	for name, model := range map[string]func(*hosttest.Call) int{
-		"date": m.date, "df": df, "ip": ip, "modprobe": m.modprobe, "nft": m.nft, "openssl": m.openssl,
+		"date": m.date, "df": df, "ip": m.ip, "modprobe": m.modprobe, "nft": m.nft, "openssl": m.openssl,
 		"ss": m.ss, "sysctl": m.sysctl, "k3s": m.k3s,
 		"mkswap": say(""), "swapon": say(""),
 	} {
@@ -107,9 +113,9 @@ func df(c *hosttest.Call) int {
 }
 
 // ip is run as `ip -o -batch -`.
-func ip(c *hosttest.Call) int {
-	c.Printf("default via 192.168.1.1 dev enp3s0 proto dhcp src 192.168.1.20 metric 100 \n")
-	c.Printf("2: enp3s0    inet 192.168.1.20/24 brd 192.168.1.255 scope global enp3s0\n")
+func (m *Machine) ip(c *hosttest.Call) int {
+	c.Printf("default via 192.168.1.1 dev enp3s0 proto dhcp src %s metric 100 \n", m.Address)
+	c.Printf("2: enp3s0    inet %s/24 brd 192.168.1.255 scope global enp3s0\n", m.Address)
 	return 0
 }
 

@@ -1,0 +1,45 @@
+package k3s
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
+)
+
+// The agents' own token comes first: where the owner has set one, it lets in
+// nobody but agents, and k3s keeps it beside the server's.
+const tokenScript = `for name in agent-token node-token; do
+	if [ -r "$1/$name" ]; then exec cat "$1/$name"; fi
+done
+exit 3
+`
+
+// agentToken reads from the server what lets an agent in. It goes from one box's
+// root-only file to the other's; it is in no plan and in no argument.
+func agentToken(ctx context.Context, r host.Reader, server string) (secrets.Value, error) {
+	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", tokenScript, "sh", dataDir + "/server"}, Root: true})
+	var failed *host.CommandError
+	switch {
+	case errors.As(err, &failed):
+		return secrets.Value{}, fault.New(fault.NotInstalled, "make the server first: `ssg-bootstrap install --host "+server+"`",
+			"%s has no cluster that could be joined", server)
+	case err != nil:
+		return secrets.Value{}, fmt.Errorf("read the agents' token on %s: %w", server, err)
+	}
+	return secrets.NewValue(strings.TrimSpace(string(out))), nil
+}
+
+// clusterOf is the part of a token that names the cluster: the digest of its
+// authority, which everybody may know. A bare secret has none.
+func clusterOf(token secrets.Value) string {
+	name, _, full := strings.Cut(token.Reveal(), "::")
+	if !full || !strings.HasPrefix(name, "K10") {
+		return ""
+	}
+	return name
+}
