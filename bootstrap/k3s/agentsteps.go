@@ -1,9 +1,11 @@
 package k3s
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
@@ -38,7 +40,7 @@ func AgentSteps(in AgentInput) []step.Step {
 	l := newAgentLoaded(in.Spec, in.Facts)
 	base := system.IDs(system.Input{Spec: in.Spec, Facts: in.Facts})
 	return []step.Step{
-		step.Of(newBinary(r)),
+		step.Of(newBinary(r, in.Server.checkNewer)),
 		step.Of(newImages(r, nil)),
 		step.Of(agentConfiguration{l, in.Server}),
 		step.Of(unit{agentKind}),
@@ -52,4 +54,17 @@ func AgentSteps(in AgentInput) []step.Step {
 // JoinedSteps are those of a server's steps that follow from its agents.
 func JoinedSteps(in Input) []step.Step {
 	return slices.DeleteFunc(Steps(in), func(s step.Step) bool { return s.ID() != ConfigID && s.ID() != ServerID })
+}
+
+// checkNewer refuses an agent that was newer than the server is: Kubernetes
+// promises nothing for it, and the server is what should be brought forward.
+func (s Server) checkNewer(installed, wanted string) error {
+	have, ok := minor(installed)
+	want, ok2 := minor(wanted)
+	if !ok || !ok2 || want >= have {
+		return nil
+	}
+	return fault.New(fault.PreflightRefused,
+		fmt.Sprintf("bring %s to v1.%d: set it in its profile and run `ssg-bootstrap install --host %s`; or uninstall the agent first", s.Name, have, s.Name),
+		"k3s on the box is newer (v1.%d) than that of its server (%s on %s), and an agent must not be", have, wanted, s.Name)
 }

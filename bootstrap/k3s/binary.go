@@ -15,10 +15,12 @@ import (
 type binary struct {
 	release *release
 	blob    blob
+	// older judges going back to an older version.
+	older func(installed, wanted string) error
 }
 
-func newBinary(r *release) binary {
-	return binary{r, blob{path: binaryPath, record: binaryRecord, mode: 0o755}}
+func newBinary(r *release, older func(installed, wanted string) error) binary {
+	return binary{r, blob{path: binaryPath, record: binaryRecord, mode: 0o755}, older}
 }
 
 type binaryState struct {
@@ -73,7 +75,7 @@ func (b binary) Observe(ctx context.Context, r host.Reader) (binaryState, error)
 }
 
 func (b binary) Diff(s binaryState) ([]step.Change, error) {
-	if err := checkDowngrade(s.installed, s.want.Version); err != nil {
+	if err := b.older(s.installed, s.want.Version); err != nil {
 		return nil, err
 	}
 	out := b.blob.diff(s.blob, s.want)

@@ -69,7 +69,7 @@ func Steps(in Input) []step.Step {
 		needs: append(base, BinaryID, ConfigID, UnitID),
 	}
 	return []step.Step{
-		step.Of(newBinary(r)),
+		step.Of(newBinary(r, checkDowngrade)),
 		step.Of(newImages(r, in.Names)),
 		step.Of(configuration{l, in.Names}),
 		step.Of(unit{serverKind}),

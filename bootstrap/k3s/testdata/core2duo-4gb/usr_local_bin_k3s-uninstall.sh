@@ -17,7 +17,8 @@ done
 rm -rf /etc/rancher/k3s /etc/rancher/node /run/k3s /run/flannel /var/lib/kubelet /var/lib/rancher/k3s
 rm -f /etc/default/k3s /usr/local/bin/k3s /usr/local/bin/k3s-killall.sh
 rm -f /var/lib/ssg-bootstrap/k3s.record /var/lib/ssg-bootstrap/k3s-images.record \
-	/var/lib/ssg-bootstrap/k3s.digest /run/ssg-bootstrap/k3s.digest /run/ssg-bootstrap/k3s-pods.pid /var/lib/ssg-bootstrap/bench
+	/var/lib/ssg-bootstrap/k3s.digest /run/ssg-bootstrap/k3s.digest /run/ssg-bootstrap/k3s-pods.pid /var/lib/ssg-bootstrap/bench \
+	/etc/ssg-bootstrap/cluster
 # Last, so that a removal which was interrupted can be run again.
 rm -f /usr/local/bin/k3s-uninstall.sh
 echo "k3s is removed"
