@@ -42,6 +42,8 @@ type box struct {
 	begun  int
 	// tailnet is there once the box is to be in one.
 	tailnet *tailnet
+	// hosts are further hosts of each configuration.
+	hosts string
 	// sections are added to each configuration, env to each client's environment.
 	sections string
 	env      []string
@@ -60,6 +62,12 @@ const nameVariable = "E2E_BOX"
 // that a failure can be looked at with `lab ssh --name e2e`.
 func newBox(t *testing.T) *box {
 	t.Helper()
+	return newBoxOf(t, vm.Options{})
+}
+
+// newBoxOf is newBox for another hardware.
+func newBoxOf(t *testing.T, options vm.Options) *box {
+	t.Helper()
 	bin := os.Getenv("SSG_BOOTSTRAP")
 	if bin == "" {
 		t.Fatal("SSG_BOOTSTRAP must name the built ssg-bootstrap: run `make e2e`")
@@ -69,7 +77,8 @@ func newBox(t *testing.T) *box {
 		t.Fatal(err)
 	}
 	b := &box{lab: lab, dir: t.TempDir()}
-	b.guest = freshGuest(t, lab, vm.Options{Name: cmp.Or(os.Getenv(nameVariable), "e2e")})
+	options.Name = boxName()
+	b.guest = freshGuest(t, lab, options)
 	b.link = listen(t, b.guest)
 	b.mirror = serveMirror(t, lab.Mirror())
 	b.images = registry.New(lab.Images())
@@ -77,6 +86,8 @@ func newBox(t *testing.T) *box {
 	b.client = b.newClient(t, bin, b.mirror)
 	return b
 }
+
+func boxName() string { return cmp.Or(os.Getenv(nameVariable), "e2e") }
 
 func freshGuest(t *testing.T, lab vm.Lab, options vm.Options) *vm.Guest {
 	t.Helper()
@@ -162,6 +173,7 @@ func (b *box) configure(t *testing.T, c *client, mirrorURL, profile string) {
 	if profile != "" {
 		fmt.Fprintf(&y, "    profile: %s\n", profile)
 	}
+	y.WriteString(b.hosts)
 	fmt.Fprintf(&y, "release:\n  enabled: %t\n", !b.bare)
 	fmt.Fprintf(&y, "mirrors:\n  k3s: %[1]s\n  helm: %[1]s/helm\n  tailscale: %[1]s/tailscale\n  registries: {docker.io: %[2]q, ghcr.io: %[2]q}\n%[3]s", mirrorURL, b.registry, b.sections)
 	writeFile(t, c.config, y.String())

@@ -3,6 +3,7 @@ package vm
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -64,6 +65,9 @@ func (m machine) args() []string {
 		"-pidfile", m.pidFile(),
 		"-daemonize",
 	}
+	if m.options.Peer != "" {
+		args = append(args, "-netdev", m.cable(), "-device", "virtio-net-pci,netdev=cable,addr=0x8,mac="+m.mac())
+	}
 	if m.firmware != "" {
 		args = append(args, "-smbios", "type=11,path="+escape(m.firmware))
 	}
@@ -111,6 +115,25 @@ func (m machine) network() string {
 		parts = append(parts, m.carried(n))
 	}
 	return strings.Join(parts, ",")
+}
+
+// cableSocket is one end of a cable between two boxes.
+const cableSocket = "cable.sock"
+
+// cable leads to the other box: each end is a socket in its box's folder, and
+// sends to the other's. One that is not there, as of a box that is off, is a
+// cable that nobody has plugged in.
+func (m machine) cable() string {
+	other := filepath.Join(filepath.Dir(m.dir), m.options.Peer, cableSocket)
+	return "dgram,id=cable,local.type=unix,local.path=" + escape(filepath.Join(m.dir, cableSocket)) +
+		",remote.type=unix,remote.path=" + escape(other)
+}
+
+// mac tells the boxes on a cable apart; the emulator's own would be the same for
+// all of them.
+func (m machine) mac() string {
+	sum := sha256.Sum256([]byte(m.options.Name))
+	return fmt.Sprintf("52:54:00:%02x:%02x:%02x", sum[0], sum[1], sum[2])
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

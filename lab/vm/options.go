@@ -17,6 +17,10 @@ type Options struct {
 	// right time.
 	Clock time.Time `json:"clock,omitzero"`
 
+	// Peer names another box: a cable leads there from a second network card,
+	// ens8 in the box, whose address is the box's own business.
+	Peer string `json:"peer,omitempty"`
+
 	// Append is added to the kernel's command line.
 	Append []string `json:"append,omitempty"`
 
@@ -41,6 +45,9 @@ func (o Options) withDefaults() Options {
 func (o Options) validate() error {
 	if !regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`).MatchString(o.Name) {
 		return fmt.Errorf("name of a box %q: use lower-case letters, digits and inner dashes, 32 at most", o.Name)
+	}
+	if o.Peer == o.Name {
+		return fmt.Errorf("box %s has a cable to itself", o.Name)
 	}
 	if o.Accel != "" && o.Accel != AccelTCG && o.Accel != AccelKVM {
 		return fmt.Errorf("acceleration %q: use %s or %s", o.Accel, AccelTCG, AccelKVM)

@@ -472,3 +472,34 @@ func TestRecipeHoldsAllScripts(t *testing.T) {
 		}
 	}
 }
+
+// TestACableHasTwoEnds has each box send to where the other listens, as two cards
+// that are not taken for one.
+func TestACableHasTwoEnds(t *testing.T) {
+	end := func(name, peer string) (netdev, card string) {
+		m := testMachine("/run/" + name)
+		m.options.Name, m.options.Peer = name, peer
+		args := m.args()
+		i := slices.IndexFunc(args, func(a string) bool { return strings.HasPrefix(a, "dgram,") })
+		if i < 0 {
+			t.Fatalf("%s has no cable: %v", name, args)
+		}
+		return args[i], args[i+2]
+	}
+	a, cardA := end("oldpc", "newpc")
+	b, cardB := end("newpc", "oldpc")
+	swap := strings.NewReplacer("local.path", "remote.path", "remote.path", "local.path")
+	parts := strings.Split(swap.Replace(a), ",")
+	slices.Sort(parts)
+	want := strings.Split(b, ",")
+	slices.Sort(want)
+	if !slices.Equal(parts, want) {
+		t.Errorf("the ends do not meet:\n%s\n%s", a, b)
+	}
+	if cardA == cardB || !strings.Contains(cardA, "addr=0x8") {
+		t.Errorf("the cards: %s, %s", cardA, cardB)
+	}
+	if err := (Options{Name: "oldpc", Peer: "oldpc"}).withDefaults().validate(); err == nil {
+		t.Error("a cable from a box to itself is accepted")
+	}
+}

@@ -49,13 +49,15 @@ func run(argv []string) error {
 			return nil
 		}
 		return become("k3s-server", append([]string{argv[0], "server"}, args...), args)
+	case "agent":
+		return become("k3s-server", append([]string{argv[0], "agent"}, args...), args)
 	case "token":
 		return become("k3s-server", append([]string{argv[0], "token"}, args...), nil)
 	case "kubectl":
 		return become("k3s-server", append([]string{"kubectl"}, args...), nil)
 	case "ctr", "crictl":
 		return become(command, append([]string{command}, args...), nil, runtimeDefaults(command)...)
-	case "agent", "etcd-snapshot", "secrets-encrypt", "certificate", "check-config", "completion":
+	case "etcd-snapshot", "secrets-encrypt", "certificate", "check-config", "completion":
 		return fmt.Errorf("the lab's k3s stand-in is one server on SQLite: it does not have `k3s %s`", command)
 	}
 	return fmt.Errorf("no such command: k3s %s", command)
@@ -87,6 +89,7 @@ USAGE:
 
 COMMANDS:
    server    Run management server
+   agent     Run node agent
    kubectl   Run kubectl
    crictl    Run crictl
    ctr       Run ctr

@@ -1,5 +1,5 @@
 // Command server is what the file named k3s becomes for `k3s server`,
-// `k3s kubectl` and `k3s token`: one program, as in k3s, so that a box keeps one
+// `k3s agent`, `k3s kubectl` and `k3s token`: one program, as in k3s, so that a box keeps one
 // copy of Kubernetes on its disk and in its memory.
 package main
 
@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/omkar619-dev/ssg-bootstrap/lab/k3s/internal/settings"
 	"k8s.io/component-base/cli"
 	"k8s.io/kubectl/pkg/cmd"
 )
@@ -26,6 +27,8 @@ func run(argv []string) int {
 	switch command {
 	case "server":
 		return serve(argv[2:])
+	case "agent":
+		return untilSignal(argv[2:], settings.ParseAgent, runAgent)
 	case "token":
 		return report(token(os.Stdout, argv[2:]))
 	}

@@ -87,7 +87,13 @@ func (b *box) startControlPlane(g *group, log *slog.Logger, client kubernetes.In
 	if err != nil {
 		return err
 	}
-	g.startLogged("kube-apiserver", args, control.RunAPIServer)
+	gate, err := b.gate(client)
+	if err != nil {
+		return err
+	}
+	g.startLogged("kube-apiserver", args, func(ctx context.Context, args []string) error {
+		return control.RunAPIServer(ctx, args, gate.Before)
+	})
 	if err := waitReady(g.ctx, log, client); err != nil {
 		return err
 	}
@@ -182,12 +188,15 @@ func (b *box) startNode(g *group, log *slog.Logger, client kubernetes.Interface)
 		return err
 	}
 	g.start("node passwords", func(ctx context.Context) error { return node.ForgetDeleted(ctx, client) })
+	if b.FlannelBackend == "vxlan" {
+		g.start("pod network between nodes", node.Overlay{Client: client, Node: b.node, Log: log}.Run)
+	}
+	g.once("node role", func(ctx context.Context) error { return node.Mark(ctx, client, b.node, b.ip) })
 	return b.startNodeComponents(g, client)
 }
 
 func (b *box) startNodeComponents(g *group, client kubernetes.Interface) error {
 	g.startLogged("kubelet", node.KubeletArgs(b.Server, b.paths, b.node, b.ip), node.RunKubelet)
-	g.once("node role", func(ctx context.Context) error { return node.Mark(ctx, client, b.node, b.ip) })
 	if b.FlannelBackend != "none" {
 		g.once("pod network", func(ctx context.Context) error { return node.ConfigureNetwork(ctx, client, b.node, b.paths) })
 		g.start("pod network rules", func(ctx context.Context) error { return node.KeepRules(ctx, b.ClusterCIDR) })

@@ -21,10 +21,13 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// serve runs until a signal, and says why if it ends otherwise.
-func serve(args []string) int {
+// serve is `k3s server`.
+func serve(args []string) int { return untilSignal(args, settings.Parse, runServer) }
+
+// untilSignal runs until a signal, and says why if it ends otherwise.
+func untilSignal(args []string, parse parser, run func(*settings.Server, *slog.Logger) error) int {
 	log := logging.New(os.Stderr, false)
-	s, warnings, err := settings.Parse(args, os.Getenv)
+	s, warnings, err := parse(args, os.Getenv)
 	for _, w := range warnings {
 		log.Warn(w)
 	}
@@ -32,7 +35,7 @@ func serve(args []string) int {
 		log, err = setUpLogging(s)
 	}
 	if err == nil {
-		err = runServer(s, log)
+		err = run(s, log)
 	}
 	if err != nil {
 		log.Log(context.Background(), logging.Fatal, "Error: "+err.Error())
@@ -40,6 +43,9 @@ func serve(args []string) int {
 	}
 	return 0
 }
+
+// parser reads what a command was asked to be.
+type parser = func(args []string, getenv func(string) string) (*settings.Server, []string, error)
 
 func setUpLogging(s *settings.Server) (*slog.Logger, error) {
 	var w io.Writer = os.Stderr
@@ -88,6 +94,7 @@ type box struct {
 	node     string
 	ip       string
 	password string
+	secret   string // what lets agents in
 	api      string // where the components find the API server
 }
 
@@ -126,7 +133,8 @@ func (b *box) writeFiles() error {
 	if err := pki.Ensure(b.paths, b.names(), time.Now()); err != nil {
 		return fmt.Errorf("make certificates: %w", err)
 	}
-	if _, err := pki.EnsureToken(b.paths, b.Token); err != nil {
+	var err error
+	if b.secret, err = pki.EnsureToken(b.paths, b.Token); err != nil {
 		return err
 	}
 	if err := pki.Kubeconfigs(b.paths, b.api); err != nil {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 	cloudprovider "k8s.io/cloud-provider"
+	"k8s.io/cloud-provider/api"
 	"k8s.io/cloud-provider/app"
 	"k8s.io/cloud-provider/app/config"
 	"k8s.io/cloud-provider/names"
@@ -111,8 +112,7 @@ func (p *provider) InstanceMetadata(_ context.Context, n *core.Node) (*cloudprov
 		InstanceType: ProviderName,
 	}
 	if n.Name != p.node.Name {
-		// A node under an earlier name keeps what it last said of itself.
-		meta.NodeAddresses = n.Status.Addresses
+		meta.NodeAddresses = addressesOf(n)
 		return meta, nil
 	}
 	meta.NodeAddresses = []core.NodeAddress{
@@ -123,4 +123,17 @@ func (p *provider) InstanceMetadata(_ context.Context, n *core.Node) (*cloudprov
 		meta.NodeAddresses = append(meta.NodeAddresses, core.NodeAddress{Type: core.NodeExternalIP, Address: p.node.ExternalIP})
 	}
 	return meta, nil
+}
+
+// addressesOf is what an agent's kubelet says of itself; a node that says nothing,
+// as one under an earlier name, keeps what it had.
+func addressesOf(n *core.Node) []core.NodeAddress {
+	given := n.Annotations[api.AnnotationAlphaProvidedIPAddr]
+	if given == "" {
+		return n.Status.Addresses
+	}
+	return []core.NodeAddress{
+		{Type: core.NodeInternalIP, Address: given},
+		{Type: core.NodeHostName, Address: n.Name},
+	}
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"net/http"
 
 	"github.com/spf13/pflag"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
@@ -28,8 +29,9 @@ import (
 // as long as they agree.
 func ShareLogging() { logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged }
 
-// RunAPIServer runs the API server until the context ends.
-func RunAPIServer(ctx context.Context, args []string) error {
+// RunAPIServer runs the API server until the context ends. What before makes of
+// its handler is served in its place.
+func RunAPIServer(ctx context.Context, args []string, before func(http.Handler) http.Handler) error {
 	s := apiserveroptions.NewServerRunOptions()
 	if err := parse("kube-apiserver", s.Flags(), args); err != nil {
 		return err
@@ -48,7 +50,30 @@ func RunAPIServer(ctx context.Context, args []string) error {
 	if errs := completed.Validate(); len(errs) > 0 {
 		return utilerrors.NewAggregate(errs)
 	}
-	return apiserverapp.Run(ctx, completed)
+	return runAPIServer(ctx, completed, before)
+}
+
+// runAPIServer is the command's Run with the handler put in between.
+func runAPIServer(ctx context.Context, o apiserveroptions.CompletedOptions, before func(http.Handler) http.Handler) error {
+	config, err := apiserverapp.NewConfig(o)
+	if err != nil {
+		return err
+	}
+	completed, err := config.Complete()
+	if err != nil {
+		return err
+	}
+	server, err := apiserverapp.CreateServerChain(completed)
+	if err != nil {
+		return err
+	}
+	prepared, err := server.PrepareRun()
+	if err != nil {
+		return err
+	}
+	handler := server.GenericAPIServer.Handler
+	handler.FullHandlerChain = before(handler.FullHandlerChain)
+	return prepared.Run(ctx)
 }
 
 // RunControllerManager runs the controller manager until the context ends.

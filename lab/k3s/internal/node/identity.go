@@ -59,7 +59,7 @@ func Password(file string) (string, error) {
 // somebody may delete the record meanwhile.
 func Admit(ctx context.Context, log *slog.Logger, client kubernetes.Interface, node, password string) error {
 	return wait.PollUntilContextCancel(ctx, 5*time.Second, true, func(ctx context.Context) (bool, error) {
-		err := admitOnce(ctx, client, node, password)
+		err := AdmitOnce(ctx, client, node, password)
 		if err != nil {
 			log.Error("Waiting to retrieve agent configuration; server is not ready: " + err.Error())
 		}
@@ -67,7 +67,8 @@ func Admit(ctx context.Context, log *slog.Logger, client kubernetes.Interface, n
 	})
 }
 
-func admitOnce(ctx context.Context, client kubernetes.Interface, node, password string) error {
+// AdmitOnce is one try of Admit, for a node whose agent tries again by itself.
+func AdmitOnce(ctx context.Context, client kubernetes.Interface, node, password string) error {
 	secrets := client.CoreV1().Secrets("kube-system")
 	name := node + ".node-password.k3s"
 	secret, err := secrets.Get(ctx, name, metav1.GetOptions{})

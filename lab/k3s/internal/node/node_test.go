@@ -41,17 +41,17 @@ func TestPasswordIsMadeOnce(t *testing.T) {
 func TestAdmit(t *testing.T) {
 	ctx := context.Background()
 	client := fake.NewSimpleClientset()
-	if err := admitOnce(ctx, client, "oldpc", "right"); err != nil {
+	if err := AdmitOnce(ctx, client, "oldpc", "right"); err != nil {
 		t.Fatal("first time:", err)
 	}
 	secret, err := client.CoreV1().Secrets("kube-system").Get(ctx, "oldpc.node-password.k3s", metav1.GetOptions{})
 	if err != nil || secret.Immutable == nil || !*secret.Immutable {
 		t.Fatalf("%v, %v", secret, err)
 	}
-	if err := admitOnce(ctx, client, "oldpc", "right"); err != nil {
+	if err := AdmitOnce(ctx, client, "oldpc", "right"); err != nil {
 		t.Error("same password:", err)
 	}
-	if err := admitOnce(ctx, client, "oldpc", "wrong"); !errors.Is(err, errRejected) {
+	if err := AdmitOnce(ctx, client, "oldpc", "wrong"); !errors.Is(err, errRejected) {
 		t.Error("another password:", err)
 	}
 }

@@ -40,6 +40,7 @@ func (f *flagSet) bindGeneral(s *Server) {
 	f.text(&s.KubeconfigGroup, "write-kubeconfig-group", "K3S_KUBECONFIG_GROUP", "its group")
 	f.text(&s.Token, "token,t", "K3S_TOKEN", "shared secret of the cluster")
 	f.text(&s.TokenFile, "token-file", "K3S_TOKEN_FILE", "file with the shared secret")
+	f.text(&s.JoinURL, "server,s", "K3S_URL", "the server to join, for k3s agent")
 	f.flag(&s.Debug, "debug", "K3S_DEBUG", "log more")
 	f.number(&s.Verbosity, "v", "log verbosity")
 	f.text(&s.VModule, "vmodule", "", "log verbosity by file")
@@ -102,7 +103,7 @@ func (f *flagSet) bindComponents(s *Server) {
 // server with its own database and images.
 func (f *flagSet) bindUnsupported() {
 	names := []string{
-		"agent-token", "agent-token-file", "server", "cluster-init", "cluster-reset", "cluster-reset-restore-path",
+		"agent-token", "agent-token-file", "cluster-init", "cluster-reset", "cluster-reset-restore-path",
 		"datastore-endpoint", "datastore-cafile", "datastore-certfile", "datastore-keyfile",
 		"etcd-arg", "etcd-expose-metrics", "etcd-disable-snapshots", "etcd-snapshot-name", "etcd-snapshot-schedule-cron",
 		"etcd-snapshot-retention", "etcd-snapshot-dir", "etcd-snapshot-compress", "etcd-s3", "etcd-s3-endpoint",

@@ -7,6 +7,7 @@
 package settings
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -38,7 +39,9 @@ type Server struct {
 	TLSSANs          []string
 	TLSSANSecurity   bool
 	Token            string
-	TokenFile        string
+	// JoinURL is the server that an agent joins.
+	JoinURL   string
+	TokenFile string
 
 	ClusterCIDR          string
 	ServiceCIDR          string
@@ -85,6 +88,28 @@ type Server struct {
 // Parse reads environment, files and the arguments after the word "server".
 // The warnings name configuration keys that were skipped.
 func Parse(args []string, getenv func(string) string) (s *Server, warnings []string, err error) {
+	s, warnings, err = parse(args, getenv)
+	if err == nil && s.JoinURL != "" {
+		err = errors.New("the lab's k3s stand-in is one server: `k3s server` does not have --server")
+	}
+	return s, warnings, err
+}
+
+// ParseAgent reads what follows the word "agent". Settings that only a server
+// heeds are read and mean nothing, as in k3s's configuration file.
+func ParseAgent(args []string, getenv func(string) string) (s *Server, warnings []string, err error) {
+	s, warnings, err = parse(args, getenv)
+	switch {
+	case err != nil:
+	case s.JoinURL == "":
+		err = errors.New("--server is required")
+	case s.Token == "":
+		err = errors.New("--token is required")
+	}
+	return s, warnings, err
+}
+
+func parse(args []string, getenv func(string) string) (s *Server, warnings []string, err error) {
 	given, err := namesIn(args)
 	if err != nil {
 		return nil, nil, err
@@ -159,7 +184,7 @@ func DataDir(args []string, getenv func(string) string) (string, error) {
 
 // PreferBundled says whether the release's own iptables come before the host's.
 func PreferBundled(args []string, getenv func(string) string) bool {
-	s, _, err := Parse(args, getenv)
+	s, _, err := parse(args, getenv)
 	return err == nil && s.PreferBundledBin
 }
 
