@@ -104,6 +104,30 @@ nodeSelector:
 tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- if .spread }}
+# Pods of one kind lie on different nodes where there are several; with one left,
+# beside each other.
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "ssg.selector" (list $root .spread) | nindent 8 }}
+{{- end }}
+{{- if .awayFrom }}
+# A copy on the same disk is lost with it. The node where it first starts is the
+# one where its volume keeps it.
+affinity:
+  podAntiAffinity:
+    preferredDuringSchedulingIgnoredDuringExecution:
+      - weight: 100
+        podAffinityTerm:
+          topologyKey: kubernetes.io/hostname
+          labelSelector:
+            matchLabels:
+              {{- include "ssg.selector" (list $root .awayFrom) | nindent 14 }}
+{{- end }}
 {{- with .values.affinity }}
 affinity:
   {{- toYaml . | nindent 2 }}
