@@ -115,7 +115,10 @@ topologySpreadConstraints:
       matchLabels:
         {{- include "ssg.selector" (list $root .spread) | nindent 8 }}
 {{- end }}
-{{- if .awayFrom }}
+{{- if .values.affinity }}
+affinity:
+  {{- toYaml .values.affinity | nindent 2 }}
+{{- else if .awayFrom }}
 # A copy on the same disk is lost with it. The node where it first starts is the
 # one where its volume keeps it.
 affinity:
@@ -127,10 +130,6 @@ affinity:
           labelSelector:
             matchLabels:
               {{- include "ssg.selector" (list $root .awayFrom) | nindent 14 }}
-{{- end }}
-{{- with .values.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
