@@ -40,8 +40,6 @@ type box struct {
 	// it had seen when they were last counted.
 	github *github.Server
 	begun  int
-	// tailnet is there once the box is to be in one.
-	tailnet *tailnet
 	// hosts are further hosts of each configuration.
 	hosts string
 	// sections are added to each configuration, env to each client's environment.

@@ -24,8 +24,7 @@ import (
 func TestRecovery(t *testing.T) {
 	b := newBox(t)
 	b.becomeRunner(t)
-	b.inTailnet(t)
-	d := &drill{box: b}
+	d := &drill{box: b, tailnet: b.inTailnet(t)}
 	d.knownHosts = ownKnownHosts(t, b)
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
@@ -57,7 +56,8 @@ func TestRecovery(t *testing.T) {
 // drill is a box whose data are known.
 type drill struct {
 	*box
-	// knownHosts is empty where the drill goes without one of its own.
+	// tailnet is nil and knownHosts empty where the drill goes without them.
+	tailnet    *tailnet
 	knownHosts string
 	// before is what the box held when it was backed up, device what the
 	// tailnet knew of it.
@@ -534,9 +534,6 @@ func theDrill(t *testing.T, b *box, f *figures) {
 	b.bare = false
 	b.configure(t, b.client, b.mirror, "")
 	d := &drill{box: b}
-	if d.tailnet != nil {
-		d.device = d.tailnet.device(t)
-	}
 	d.leaveData(t)
 	d.before = d.holdings(t)
 	data, r := d.backup(t)
