@@ -119,18 +119,23 @@ func (a access) Observe(ctx context.Context, r host.Reader) (accessState, error)
 			paths[i] += "?includeObject=None"
 		}
 	}
-	got, err := k3s.Get(ctx, r, paths...)
+	said, err := r.QueryMany(ctx, []host.Command{
+		k3s.Ask(paths...), {Argv: []string{"sh", "-c", accessScript, "sh", kubeconfigPath, serverCA}, Root: true},
+	})
+	if err == nil {
+		err = errors.Join(said[0].Err, said[1].Err)
+	}
+	if err != nil {
+		return accessState{}, fmt.Errorf("look at the rights of jobs: %w", err)
+	}
+	got, err := k3s.Answers(said[0].Out, paths...)
 	if errors.Is(err, k3s.ErrNoAnswer) {
 		return accessState{}, step.ErrDeferred
 	}
 	if err != nil {
 		return accessState{}, err
 	}
-	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", accessScript, "sh", kubeconfigPath, serverCA}, Root: true})
-	if err != nil {
-		return accessState{}, fmt.Errorf("look at %s: %w", kubeconfigPath, err)
-	}
-	p := managed.Pairs(out)
+	p := managed.Pairs(said[1].Out)
 	s := accessState{file: p["file"], fresh: p["fresh"] == "yes"}
 	for i, o := range objects {
 		switch {

@@ -25,7 +25,9 @@ const (
 	archivePath   = ourDir + "/actions-runner.tar.gz"
 	archiveRecord = ourDir + "/actions-runner.record"
 
-	unitsDir   = "/etc/systemd/system"
+	unitsDir = "/etc/systemd/system"
+	// unitPrefix is svc.sh's.
+	unitPrefix = "actions.runner."
 	dropInName = "10-ssg-bootstrap.conf"
 	serverCA   = "/var/lib/rancher/k3s/server/tls/server-ca.crt"
 )

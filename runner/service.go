@@ -27,18 +27,24 @@ func (s service) Needs() []step.ID {
 	return s.in.after(PackagesID, UserID, AccessID, HelmID, ArchiveID)
 }
 
+// Observe looks at everything in one round trip where the unit has the name that
+// svc.sh gives all but long ones.
 func (s service) Observe(ctx context.Context, r host.Reader) (seen, error) {
-	l, err := look(ctx, r)
+	likely := unitPrefix + strings.ReplaceAll(s.in.Want.Repository, "/", "-") + "." + s.in.Want.Name + ".service"
+	o, err := managed.Observe(ctx, r, managed.Look{Files: s.files(likely), Beside: []host.Command{lookQuery()}})
+	if err != nil {
+		return seen{}, fmt.Errorf("look at the runner: %w", err)
+	}
+	l, err := parseLocal(string(o.Beside[0]))
 	if err != nil {
 		return seen{}, err
 	}
-	if l.service != "" {
-		o, err := managed.Observe(ctx, r, managed.Look{Files: s.files(l.service)})
-		if err != nil {
+	if l.service != "" && l.service != likely {
+		if o, err = managed.Observe(ctx, r, managed.Look{Files: s.files(l.service)}); err != nil {
 			return seen{}, err
 		}
-		l.files = o.Files
 	}
+	l.files = o.Files
 	return s.answers.see(ctx, l)
 }
 

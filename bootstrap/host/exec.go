@@ -86,7 +86,7 @@ func (c *Client) start(ctx context.Context, cn *conn, s script) ([]byte, error) 
 	r.stop(nil)
 	r.stdout.detach()
 	stderr, err := r.outcome(ctx, cn, s, err)
-	c.opts.Logger.Debug("ran", "command", s.label, "took", time.Since(began), "error", err)
+	c.opts.Logger.Debug("ran", "command", s.label, "took", time.Since(began), "line", r.line, "error", err)
 	return stderr, err
 }
 
@@ -130,6 +130,8 @@ type running struct {
 	payload io.Reader
 	// asks says that sudo is in between and may want a password.
 	asks bool
+	// line is the length of the command line, in bytes: most of what is sent.
+	line int
 }
 
 func (c *Client) launch(ctx context.Context, session *ssh.Session, s script) (*running, error) {
@@ -149,7 +151,9 @@ func (c *Client) launch(ctx context.Context, session *ssh.Session, s script) (*r
 		return nil, err
 	}
 	session.Stdout, session.Stderr = r.stdout, r.talk
-	if err := session.Start(s.line(words, n)); err != nil {
+	line := s.line(words, n)
+	r.line = len(line)
+	if err := session.Start(line); err != nil {
 		r.stop(err)
 		return nil, err
 	}

@@ -3,6 +3,7 @@ package k3s
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,7 +22,9 @@ import (
 // connection and prints the paths and the raw answers, in the same order. The
 // admin's key never leaves the box. For a list it asks for the table that
 // kubectl would print: whole pods are a hundred times as long. A server that is
-// starting up may accept a connection and then be silent.
+// starting up may accept a connection and then be silent. The answers, which say
+// much of themselves and of their fields' managers, leave compressed: they are
+// most of what a run that changes nothing gets over the link.
 const apiScript = `[ $# -gt 0 ] || exit 0
 echo '` + apiSeparator + `'
 printf '%s\n' "$@" ""
@@ -32,7 +35,7 @@ for path; do
 	[ $left -gt 0 ] || connection=close
 	printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: %s\r\nConnection: %s\r\n\r\n' "$path" "$accept" $connection
 done | timeout 45 openssl s_client -quiet -verify_quiet -verify_return_error -connect 127.0.0.1:6443 \
-	-CAfile ` + tlsDir + `/server-ca.crt -cert ` + tlsDir + `/client-admin.crt -key ` + tlsDir + `/client-admin.key 2>/dev/null
+	-CAfile ` + tlsDir + `/server-ca.crt -cert ` + tlsDir + `/client-admin.crt -key ` + tlsDir + `/client-admin.key 2>/dev/null | gzip -1
 :
 `
 
@@ -55,16 +58,29 @@ type answer struct {
 // arrive.
 type answers map[string]answer
 
+// maxAnswers bounds, in bytes, what is unpacked of all answers together.
+const maxAnswers = 64 << 20
+
 // parseAnswers reads what apiScript prints, as far as it arrived.
 func parseAnswers(out []byte) answers {
 	_, raw, ok := bytes.Cut(out, []byte(apiSeparator+"\n"))
 	if !ok {
 		return nil
 	}
-	asked, raw, _ := bytes.Cut(raw, []byte("\n\n"))
+	asked, packed, _ := bytes.Cut(raw, []byte("\n\n"))
+	unpacked, err := gzip.NewReader(bytes.NewReader(packed))
+	if err != nil {
+		return answers{}
+	}
+	unpacked.Multistream(false) // what follows is not ours
+	return readAnswers(string(asked), io.LimitReader(unpacked, maxAnswers))
+}
+
+// readAnswers reads the answers to the paths asked, a line each.
+func readAnswers(asked string, raw io.Reader) answers {
 	got := answers{}
-	r := bufio.NewReader(bytes.NewReader(raw))
-	for path := range strings.SplitSeq(string(asked), "\n") {
+	r := bufio.NewReader(raw)
+	for path := range strings.SplitSeq(asked, "\n") {
 		resp, err := http.ReadResponse(r, nil)
 		if err != nil {
 			return got

@@ -122,11 +122,12 @@ func seen(restarts int, line string, api ...string) string {
 		panic(err)
 	}
 	out := fmt.Sprintf("Id=k3s.service\nActiveState=active\nNRestarts=%d\nrunning=%s\nline=%s\n%s\n%s\n%s\n\n", restarts, want, line, apiSeparator, readyPath, testServer().nodePath())
+	answers := ""
 	for _, body := range api {
 		status, body, _ := strings.Cut(body, " ")
-		out += fmt.Sprintf("HTTP/1.1 %s X\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
+		answers += fmt.Sprintf("HTTP/1.1 %s X\r\nContent-Length: %d\r\n\r\n%s", status, len(body), body)
 	}
-	return out
+	return out + packed(answers)
 }
 
 const readyNode = `200 {"status":{"conditions":[{"type":"Ready","status":"True"}]}}`

@@ -28,6 +28,9 @@ type Options struct {
 	// Attempts is how often a step may lose the connection in a row without
 	// moving a byte before the run gives up; 0 means 5.
 	Attempts int
+	// Patience is how long a step that was reached may find no answer to what it
+	// looks at, as from an API server that is starved; 0 means 5 minutes.
+	Patience time.Duration
 }
 
 // Result says what a run did.
@@ -53,6 +56,9 @@ func Converge(ctx context.Context, steps []Step, box Box, plan Plan, o Options, 
 	}
 	if o.Attempts == 0 {
 		o.Attempts = 5
+	}
+	if o.Patience == 0 {
+		o.Patience = 5 * time.Minute
 	}
 	c := &converger{box: box, plan: plan, opts: o, see: serial(see), start: time.Now()}
 	c.emit(Event{Kind: RunStarted})
@@ -186,7 +192,7 @@ func (a *attempt) untilConverged(ctx context.Context, dirty bool) (changed bool,
 	lost, moved := 0, int64(0)
 	for {
 		if !fresh {
-			if planned, err = planOne(ctx, a.step, host.ReadOnly(a.c.box)); err == nil && planned.Deferred {
+			if planned, err = a.look(ctx, a.complete()); err == nil && planned.Deferred {
 				return changed, &fault.Error{Code: fault.StepDeferred, Op: "plan " + string(a.step.ID()), Err: ErrDeferred}
 			}
 		}
@@ -213,6 +219,34 @@ func (a *attempt) untilConverged(ctx context.Context, dirty bool) (changed bool,
 	}
 }
 
+// complete says that nothing the step needs was left out by --only or --skip:
+// then all of it was applied before, and is there.
+func (a *attempt) complete() bool {
+	_, without := a.step.(trimmed)
+	return !without
+}
+
+// look plans the step again. Where what it looks at is there and does not answer,
+// an old box is merely busy: a patient look asks again for a while.
+func (a *attempt) look(ctx context.Context, patient bool) (Planned, error) {
+	const pause = 3 * time.Second
+	for start, told := time.Now(), false; ; {
+		planned, err := planOne(ctx, a.step, host.ReadOnly(a.c.box))
+		if err != nil || !planned.Deferred || !patient || time.Since(start) >= a.c.opts.Patience {
+			return planned, err
+		}
+		if !told {
+			told = true
+			a.emit(Event{Kind: StepNote, Text: "the box does not answer yet what this step looks at; asking again"})
+		}
+		select {
+		case <-ctx.Done():
+			return planned, context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+}
+
 func (a *attempt) apply(ctx context.Context, changes []Change) error {
 	for _, ch := range changes {
 		if ch.Foreign && !a.c.opts.Adopt {
@@ -234,12 +268,12 @@ func (a *attempt) apply(ctx context.Context, changes []Change) error {
 
 // verify plans once more: the law is that nothing remains.
 func (a *attempt) verify(ctx context.Context) error {
-	left, err := planOne(ctx, a.step, host.ReadOnly(a.c.box))
+	left, err := a.look(ctx, true)
 	switch {
 	case fault.CodeOf(err) == fault.LinkLost && ctx.Err() == nil:
 		// Reconnecting already failed or is worth one more try; the queries
 		// of a plan may be repeated at will.
-		left, err = planOne(ctx, a.step, host.ReadOnly(a.c.box))
+		left, err = a.look(ctx, true)
 	case err == nil && left.Deferred:
 		err = ErrDeferred
 	}

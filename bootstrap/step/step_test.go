@@ -296,6 +296,43 @@ func theLinkIsOneLane(t *testing.T) {
 	}
 }
 
+func TestABusyBoxIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := newMemBox()
+		// What the rights are looked at falls silent when they are given.
+		silent := func(seconds time.Duration) *thing {
+			return &thing{id: "rights", want: "given", needs: []ID{"api"}, after: "api", apply: func(context.Context, Run) error {
+				box.set("api", "")
+				time.AfterFunc(seconds*time.Second, func() { box.set("api", "up") })
+				return nil
+			}}
+		}
+		api := &thing{id: "api", want: "up"}
+		_, events, err := planAndConverge(t, box, Options{}, api, silent(100))
+		if err != nil {
+			t.Fatalf("a box that was silent for 100 s: %v", err)
+		}
+		if !slices.ContainsFunc(events, func(e Event) bool { return e.Kind == StepNote && e.Step == "rights" }) {
+			t.Error("nobody was told why it takes so long")
+		}
+		box.set("rights", "")
+		begin := time.Now()
+		_, _, err = planAndConverge(t, box, Options{Patience: time.Minute}, api, silent(3600))
+		if !errors.Is(err, ErrDeferred) || time.Since(begin) < time.Minute || time.Since(begin) > 2*time.Minute {
+			t.Errorf("a box that stays silent: %v after %s", err, time.Since(begin))
+		}
+		// A step whose need was left out has nothing to wait for.
+		begin = time.Now()
+		only, err := Select([]Step{api, silent(1)}, []ID{"rights"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err = planAndConverge(t, newMemBox(), Options{}, only...); fault.CodeOf(err) != fault.StepDeferred || time.Since(begin) > 0 {
+			t.Errorf("a need that was left out: %v after %s", err, time.Since(begin))
+		}
+	})
+}
+
 func TestSortIsDeterministicAndNamesCycles(t *testing.T) {
 	steps := []Step{
 		&thing{id: "a"}, &thing{id: "b", needs: []ID{"d"}}, &thing{id: "c", needs: []ID{"a", "b"}}, &thing{id: "d"},
