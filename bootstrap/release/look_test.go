@@ -1,6 +1,8 @@
 package release
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -28,16 +30,17 @@ func (b *box) QueryMany(context.Context, []host.Command) ([]host.Answer, error) 
 
 func (b *box) Query(_ context.Context, c host.Command) ([]byte, error) {
 	b.asked++
-	var text strings.Builder
+	var text bytes.Buffer
 	text.WriteString("-- api --\n" + strings.Join(c.Also, "\n") + "\n\n")
+	packed := gzip.NewWriter(&text)
 	for _, a := range b.answers {
 		status := http.StatusOK
 		if a == "" {
 			status = http.StatusNotFound
 		}
-		fmt.Fprintf(&text, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n\r\n%s", status, http.StatusText(status), len(a), a)
+		fmt.Fprintf(packed, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n\r\n%s", status, http.StatusText(status), len(a), a)
 	}
-	return []byte(text.String()), nil
+	return text.Bytes(), packed.Close()
 }
 
 const (
