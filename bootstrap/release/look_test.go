@@ -40,7 +40,8 @@ func (b *box) Query(_ context.Context, c host.Command) ([]byte, error) {
 		}
 		fmt.Fprintf(packed, "HTTP/1.1 %d %s\r\nContent-Length: %d\r\n\r\n%s", status, http.StatusText(status), len(a), a)
 	}
-	return text.Bytes(), packed.Close()
+	err := packed.Close()
+	return text.Bytes(), err
 }
 
 const (
