@@ -23,10 +23,7 @@ import (
 // each part must end with a clear error and the next command, and lose nothing.
 func TestBadLuck(t *testing.T) {
 	b := newBox(t)
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T, *box)
-	}{
+	inOrder(t, []part[func(*testing.T, *box)]{
 		{"who we are and whom we talk to", logins},
 		{"a download that was tampered with", tamperedDownload},
 		{"a port that is taken", portTaken},
@@ -34,11 +31,7 @@ func TestBadLuck(t *testing.T) {
 		{"a read-only root", readOnlyRoot},
 		{"a disk that fills up during the upload", diskFillsUp},
 		{"two runs at a time, and Ctrl-C", twoRuns},
-	} {
-		if !t.Run(part.name, func(t *testing.T) { part.run(t, b) }) {
-			t.FailNow()
-		}
-	}
+	}, func(t *testing.T, run func(*testing.T, *box)) { run(t, b) })
 }
 
 // says fails the test unless the error holds the words.

@@ -98,10 +98,7 @@ func TestBench(t *testing.T) {
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
 	b.client.must(t, "install", "--host", hostName)
-	parts := []struct {
-		name string
-		run  func(*testing.T, *box, *figures)
-	}{
+	parts := []part[func(*testing.T, *box, *figures)]{
 		{"timeline", installKeptItsTimeline},
 		{"link", twiceTheLinkIsFound},
 		{"missing image", aMissingImageLeavesTheOthers},
@@ -114,12 +111,8 @@ func TestBench(t *testing.T) {
 		{"cut link", aCutLinkIsTidiedByTheNext},
 		{"clock", aSetClockChangesNoFigure},
 	}
-	for _, part := range parts {
-		t.Run(part.name, func(t *testing.T) {
-			begin := time.Now()
-			part.run(t, b, f)
-			t.Logf("took %s", seconds(time.Since(begin)))
-		})
+	for _, p := range parts {
+		p.timed(t, func(t *testing.T, run func(*testing.T, *box, *figures)) { run(t, b, f) })
 	}
 }
 

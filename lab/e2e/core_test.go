@@ -22,10 +22,7 @@ func TestCore(t *testing.T) {
 	b := newBox(t)
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
-	parts := []struct {
-		name string
-		run  func(*testing.T, *box, *figures)
-	}{
+	inOrder(t, []part[func(*testing.T, *box, *figures)]{
 		{"a plan leaves no trace", planLeavesNoTrace},
 		{"install makes a Ready node", installMakesAReadyNode},
 		{"the application serves", theApplicationServes},
@@ -41,16 +38,7 @@ func TestCore(t *testing.T) {
 		{"uninstall leaves nothing of ours", uninstallLeavesNothing},
 		{"cut and killed on the way, it converges", cutAndKilledOnTheWay},
 		{"the box is in a tailnet", theBoxIsInATailnet},
-	}
-	for _, part := range parts {
-		if !t.Run(part.name, func(t *testing.T) {
-			begin := time.Now()
-			part.run(t, b, f)
-			t.Logf("took %s", seconds(time.Since(begin)))
-		}) {
-			t.FailNow()
-		}
-	}
+	}, func(t *testing.T, run func(*testing.T, *box, *figures)) { run(t, b, f) })
 }
 
 // listing shows everything on the box that a plan might change. What any login
@@ -303,15 +291,11 @@ mount | grep -e /run/k3s -e /var/lib/kubelet -e /var/lib/rancher || true`)
 	f.add(t, "uninstall", "%s", seconds(r.took))
 }
 
+// cutAndKilledOnTheWay installs on a fresh disk; the link is cut once and the
+// client killed twice.
 func cutAndKilledOnTheWay(t *testing.T, b *box, f *figures) {
 	b.bare = true
-	cutAndKilled(t, b, f)
-}
-
-// cutAndKilled installs on a fresh disk, with further arguments if there are
-// any; the link is cut once and the client killed twice.
-func cutAndKilled(t *testing.T, b *box, f *figures, further ...string) {
-	install := append([]string{"install", "--host", hostName}, further...)
+	install := []string{"install", "--host", hostName}
 	ctx := t.Context()
 	if err := b.guest.Reset(ctx); err != nil {
 		t.Fatal(err)
@@ -381,11 +365,9 @@ func cutAndKilled(t *testing.T, b *box, f *figures, further ...string) {
 	if float64(again) >= 0.01*float64(had) {
 		t.Errorf("%s of %s that had arrived were sent again: 1 %% or more", megabytes(again), megabytes(had))
 	}
-	if b.bare {
-		// Each of the three runs measures the link as well, for about a second.
-		f.add(t, "cut once, killed twice: all that was sent", "%s for %s of files",
-			megabytes(b.link.Stats().Up-before.Up), megabytes(b.sizeOf(t, "k3s")+b.sizeOf(t, "k3s-airgap-images-amd64.tar.zst")))
-	}
+	// Each of the three runs measures the link as well, for about a second.
+	f.add(t, "cut once, killed twice: all that was sent", "%s for %s of files",
+		megabytes(b.link.Stats().Up-before.Up), megabytes(b.sizeOf(t, "k3s")+b.sizeOf(t, "k3s-airgap-images-amd64.tar.zst")))
 	f.add(t, "last run after the kills", "%s", seconds(r.took))
 }
 

@@ -22,10 +22,7 @@ func TestDrills(t *testing.T) {
 	b := newBox(t)
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T, *box, *figures)
-	}{
+	inOrder(t, []part[func(*testing.T, *box, *figures)]{
 		{"cut and killed in mid-image", cutInMidImage},
 		{"power cut in the database's first boot", powerCutInFirstBoot},
 		{"power cut while the replica is set up", powerCutInSeeding},
@@ -34,15 +31,7 @@ func TestDrills(t *testing.T) {
 		{"rotations under requests", rotationsUnderRequests},
 		{"what is wrong is refused and breaks nothing", wrongInputs},
 		{"a cold deploy beside the seed's delays", coldDeploys},
-	} {
-		if !t.Run(part.name, func(t *testing.T) {
-			begin := time.Now()
-			part.run(t, b, f)
-			t.Logf("took %s", seconds(time.Since(begin)))
-		}) {
-			t.FailNow()
-		}
-	}
+	}, func(t *testing.T, run func(*testing.T, *box, *figures)) { run(t, b, f) })
 }
 
 // until waits on the box for a condition, given in shell.

@@ -27,10 +27,7 @@ func TestJoin(t *testing.T) {
 	b := newBoxOf(t, vm.Options{Peer: second})
 	b.bare = true
 	n := newNeighbour(t, b, second)
-	parts := []struct {
-		name string
-		run  func(*testing.T, *box, *neighbour)
-	}{
+	inOrder(t, []part[func(*testing.T, *box, *neighbour)]{
 		{"there is nothing to join yet", nothingToJoin},
 		{"two nodes are Ready", twoNodesAreReady},
 		{"a pod on the one reaches a service on the other", aPodReachesTheOther},
@@ -39,16 +36,7 @@ func TestJoin(t *testing.T) {
 		{"a power cut of the agent heals", aPowerCutOfTheAgentHeals},
 		{"a new disk takes the old name", aNewDiskTakesTheOldName},
 		{"uninstall deletes the node", uninstallDeletesTheNode},
-	}
-	for _, part := range parts {
-		if !t.Run(part.name, func(t *testing.T) {
-			begin := time.Now()
-			part.run(t, b, n)
-			t.Logf("took %s", seconds(time.Since(begin)))
-		}) {
-			t.FailNow()
-		}
-	}
+	}, func(t *testing.T, run func(*testing.T, *box, *neighbour)) { run(t, b, n) })
 }
 
 // neighbour is the second box.

@@ -28,10 +28,7 @@ func TestRecovery(t *testing.T) {
 	d.knownHosts = ownKnownHosts(t, b)
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
-	parts := []struct {
-		name string
-		run  func(*drill, *testing.T, *figures)
-	}{
+	inOrder(t, []part[func(*drill, *testing.T, *figures)]{
 		{"a box with data", (*drill).fill},
 		{"a backup while the application runs", (*drill).backUp},
 		{"the databases' files and their dump are measured", (*drill).measureBoth},
@@ -41,16 +38,7 @@ func TestRecovery(t *testing.T) {
 		{"a damaged backup is refused and another offered", (*drill).damaged},
 		{"one line brings everything back", (*drill).recover},
 		{"cut and killed on the way, it comes back", (*drill).recoverBadly},
-	}
-	for _, part := range parts {
-		if !t.Run(part.name, func(t *testing.T) {
-			begin := time.Now()
-			part.run(d, t, f)
-			t.Logf("took %s", seconds(time.Since(begin)))
-		}) {
-			t.FailNow()
-		}
-	}
+	}, func(t *testing.T, run func(*drill, *testing.T, *figures)) { run(d, t, f) })
 }
 
 // drill is a box whose data are known.
@@ -525,35 +513,4 @@ func (d *drill) knowsTheNewKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, d.knownHosts, string(known))
-}
-
-// theDrill is the short form for a box on which the application serves: a
-// backup that is whole, one that is not, a fresh disk, and one line that is cut
-// and killed on its way and brings everything back.
-func theDrill(t *testing.T, b *box, f *figures) {
-	b.bare = false
-	b.configure(t, b.client, b.mirror, "")
-	d := &drill{box: b}
-	d.leaveData(t)
-	d.before = d.holdings(t)
-	data, r := d.backup(t)
-	d.saysWhatItHolds(t, data)
-	f.add(t, "backup", "%s, %s of data, %s over the link, client's peak memory %s", seconds(r.took), megabytes(data.Bytes), megabytes(data.BytesGot), megabytes(r.peakMemory(t)))
-	d.client.must(t, "backup", "verify", "--host", hostName)
-
-	path := d.newest(t)
-	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flipped := slices.Clone(good)
-	flipped[len(flipped)/2] ^= 1
-	writeFile(t, path, string(flipped))
-	d.client.refused(t, 1, "backup-unreadable", "restore", "--only", "mysql", "--host", hostName, "--yes")
-	writeFile(t, path, string(good))
-
-	begin := time.Now()
-	cutAndKilled(t, b, f, "--restore", "latest")
-	f.add(t, "recovery of a lost disk, cut once and killed twice", "%s", seconds(time.Since(begin)))
-	d.isWhatItWas(t)
 }

@@ -156,24 +156,13 @@ func TestRunner(t *testing.T) {
 	b.becomeRunner(t)
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T, *box, *figures)
-	}{
+	inOrder(t, []part[func(*testing.T, *box, *figures)]{
 		{"install brings a runner online, and no argument holds a token", runnerComesOnline},
 		{"its jobs deploy the application and see nothing else", jobsDeploy},
 		{"install again asks little and changes nothing", runnerStays},
 		{"no token is where it does not belong", noTokenIsLeft},
 		{"a new disk gives the same runner", runnerOnANewDisk},
-	} {
-		if !t.Run(part.name, func(t *testing.T) {
-			begin := time.Now()
-			part.run(t, b, f)
-			t.Logf("took %s", seconds(time.Since(begin)))
-		}) {
-			t.FailNow()
-		}
-	}
+	}, func(t *testing.T, run func(*testing.T, *box, *figures)) { run(t, b, f) })
 }
 
 // argvWatch notes every command line that holds something of the form of one of
@@ -421,10 +410,7 @@ func TestRunnerBadLuck(t *testing.T) {
 	b := newBox(t)
 	b.bare = true
 	b.becomeRunner(t)
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T, *box)
-	}{
+	inOrder(t, []part[func(*testing.T, *box)]{
 		{"tokens that do not suffice", tokensThatDoNotSuffice},
 		{"a public repository", publicRepository},
 		{"a hash that does not fit", hashThatDoesNotFit},
@@ -440,11 +426,7 @@ func TestRunnerBadLuck(t *testing.T) {
 		{"a clock that is ten minutes off", runnerWithWrongClock},
 		{"the disk is replaced", runnerOnAnotherDisk},
 		{"the runner is removed", runnerRemoved},
-	} {
-		if !t.Run(part.name, func(t *testing.T) { part.run(t, b) }) {
-			t.FailNow()
-		}
-	}
+	}, func(t *testing.T, run func(*testing.T, *box)) { run(t, b) })
 }
 
 // must turns one of GitHub's switches.

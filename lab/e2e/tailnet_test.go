@@ -129,24 +129,13 @@ func TestTailnet(t *testing.T) {
 	b.bare = true
 	n, f := b.inTailnet(t), &figures{}
 	t.Cleanup(func() { f.print(t) })
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T, *box, *tailnet, *figures)
-	}{
+	inOrder(t, []part[func(*testing.T, *box, *tailnet, *figures)]{
 		{"what the tailnet refuses is said, and nothing is left of it", tailnetRefuses},
 		{"install joins, and no argument holds a key", tailnetIsJoined},
 		{"install again asks little and changes nothing", tailnetStays},
 		{"a new disk gives the same name", tailnetOnANewDisk},
 		{"the API answers in the tailnet and not on the LAN", apiInTailnetOnly},
-	} {
-		if !t.Run(part.name, func(t *testing.T) {
-			begin := time.Now()
-			part.run(t, b, n, f)
-			t.Logf("took %s", seconds(time.Since(begin)))
-		}) {
-			t.FailNow()
-		}
-	}
+	}, func(t *testing.T, run func(*testing.T, *box, *tailnet, *figures)) { run(t, b, n, f) })
 }
 
 // theBoxIsInATailnet is the core of it for any box.
