@@ -44,13 +44,10 @@ func (s *session) joinBy(ctx context.Context, f specFlags) error {
 
 // joinable finds mistakes in the flag that a configuration is refused for as well.
 func (s *session) joinable(h spec.Host) error {
-	const next = "name the box whose cluster it is to join"
-	switch further := s.cfg.Hosts[h.Join].Join; {
-	case h.Join == s.name:
-		return fault.New(fault.Usage, next, "%s cannot join itself", s.name)
-	case further != "":
-		return fault.New(fault.Usage, "join its server: --join "+further, "%s is an agent itself", h.Join)
-	case h.Runner != nil:
+	if why := s.cfg.CannotJoin(s.name, h.Join); why != "" {
+		return fault.New(fault.Usage, "name the box whose cluster it is to join", "%s", why)
+	}
+	if h.Runner != nil {
 		return fault.New(fault.Usage, "take hosts."+s.name+".runner out of the configuration", "a runner deploys through the server: %s is to be an agent", s.name)
 	}
 	return nil
@@ -178,7 +175,11 @@ func (s *session) oneAddress(address string) error {
 // asItShouldBe refuses a server that differs from what its own install would
 // make of it: a join changes what it must, and nothing that nobody asked for.
 func (s *session) asItShouldBe(ctx context.Context, in k3s.Input) error {
-	p, err := step.MakePlan(ctx, bare(k3s.JoinedSteps(in)), s.client)
+	steps, err := step.Select(k3s.JoinedSteps(in), nil, nil) // what they need was done long ago
+	if err != nil {
+		return err
+	}
+	p, err := step.MakePlan(ctx, steps, s.client)
 	if err != nil {
 		return fmt.Errorf("look at %s: %w", s.name, err)
 	}
@@ -196,17 +197,3 @@ func (s *session) asItShouldBe(ctx context.Context, in k3s.Input) error {
 		Evidence: strings.Join(differs, "\n"), Next: "run `ssg-bootstrap install --host " + s.name + "` first",
 	}
 }
-
-// bare takes the steps for what they are, without those they need.
-func bare(steps []step.Step) []step.Step {
-	out := make([]step.Step, len(steps))
-	for i, s := range steps {
-		out[i] = alone{s}
-	}
-	return out
-}
-
-type alone struct{ step.Step }
-
-// Needs is empty: what it needs was done long ago.
-func (alone) Needs() []step.ID { return nil }

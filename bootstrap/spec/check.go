@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"net/url"
@@ -130,19 +131,27 @@ func (k checker) profile(path []string, name string) {
 	k.doc.Refuse(path, "there is no profile %q%s", name, hint)
 }
 
+// CannotJoin says why one host cannot be an agent of another; "" if it can.
+func (c Config) CannotJoin(name, server string) string {
+	switch further := c.Hosts[server].Join; {
+	case server == name:
+		return name + " cannot join itself"
+	case strings.ContainsAny(server, " \t\r\n"):
+		return fmt.Sprintf("%q is not a host", server)
+	case further != "":
+		return server + " is an agent itself; join its server " + further
+	}
+	return ""
+}
+
 // join checks that what a host joins is a server, and that nothing is asked of
 // the host that only a server can give.
 func (k checker) join(name string, h Host) {
-	path := at("hosts", name, "join")
-	switch {
-	case h.Join == "":
+	if h.Join == "" {
 		return
-	case h.Join == name:
-		k.doc.Refuse(path, "%s cannot join itself", name)
-	case strings.ContainsAny(h.Join, " \t\r\n"):
-		k.doc.Refuse(path, "%q is not a host", h.Join)
-	case k.c.Hosts[h.Join].Join != "":
-		k.doc.Refuse(path, "%s is an agent itself; join its server %s", h.Join, k.c.Hosts[h.Join].Join)
+	}
+	if why := k.c.CannotJoin(name, h.Join); why != "" {
+		k.doc.Refuse(at("hosts", name, "join"), "%s", why)
 	}
 	for _, key := range []string{"runner", "release", "tlsSANs"} {
 		if k.doc.Says("hosts", name, key) {
