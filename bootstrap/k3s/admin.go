@@ -163,7 +163,7 @@ func (s *Status) cluster(got answers) {
 		s.Node, s.Version, s.Runtime = n.Metadata.Name, n.Status.NodeInfo.KubeletVersion, n.Status.NodeInfo.ContainerRuntimeVersion
 		s.Ready, s.NodeSays = n.ready()
 	}
-	var t table
+	var t Table
 	if got[allPodsPath].into(&t) == nil {
 		s.Pods = pods(t)
 	}

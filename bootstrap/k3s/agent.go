@@ -10,6 +10,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/managed"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/wait"
 	"github.com/omkar619-dev/ssg-bootstrap/profiles"
@@ -59,13 +60,13 @@ func (a agent) Observe(ctx context.Context, r host.Reader) (agentState, error) {
 	if err != nil {
 		return agentState{}, err
 	}
-	token, err := agentToken(ctx, a.server.Box, a.server.Name)
+	token, node, err := a.server.lookAt(ctx, a.node)
 	if err != nil {
 		return agentState{}, err
 	}
 	l := a.loaded
 	l.Cluster = clusterOf(token)
-	o := agentState{}
+	o := agentState{node: node}
 	if o.want, err = l.digest(file.SHA256); err != nil {
 		return o, err
 	}
@@ -75,8 +76,21 @@ func (a agent) Observe(ctx context.Context, r host.Reader) (agentState, error) {
 	}
 	m := managed.Pairs(seen.Out)
 	o.unit, o.onDisk, o.running, o.line = seen.Units[agentKind.unit()], m["disk"], m["running"], string(redact([]byte(m["line"])))
-	o.node, err = lookAtNode(ctx, a.server.Box, a.node)
-	return o, err
+	return o, nil
+}
+
+// lookAt asks the server for the token and for a node, in one round trip.
+func (s Server) lookAt(ctx context.Context, node string) (secrets.Value, nodeState, error) {
+	path := nodesPath + "/" + node
+	said, err := s.Box.QueryMany(ctx, []host.Command{tokenQuery(), Ask(path)})
+	if err == nil {
+		err = said[1].Err
+	}
+	if err != nil {
+		return secrets.Value{}, nodeState{}, fmt.Errorf("ask the server for node %s: %w", node, err)
+	}
+	token, err := s.tokenIn(said[0].Out, said[0].Err)
+	return token, nodeIn(said[1].Out, path), err
 }
 
 // lookAtNode asks the server's API for a node.
@@ -86,18 +100,23 @@ func lookAtNode(ctx context.Context, server host.Reader, name string) (nodeState
 	if err != nil {
 		return nodeState{}, fmt.Errorf("ask the server for node %s: %w", name, err)
 	}
+	return nodeIn(out, path), nil
+}
+
+// nodeIn reads what the API says of the node at a path.
+func nodeIn(out []byte, path string) nodeState {
 	answer, answered := parseAnswers(out)[path]
 	if !answered {
-		return nodeState{}, nil
+		return nodeState{}
 	}
 	s := nodeState{answers: true, message: "not registered yet"}
 	var n node
 	if answer.into(&n) != nil {
-		return s, nil
+		return s
 	}
 	s.there, s.address, s.server = true, n.address(), n.ofServer()
 	s.ready, s.message = n.ready()
-	return s, nil
+	return s
 }
 
 // serves says that the node is what it should be.

@@ -29,7 +29,7 @@ func (c agentConfiguration) Observe(ctx context.Context, r host.Reader) (configS
 }
 
 func (c agentConfiguration) files(ctx context.Context) ([]managed.File, error) {
-	token, err := agentToken(ctx, c.server.Box, c.server.Name)
+	token, err := c.server.agentToken(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -151,8 +151,9 @@ func (n node) ofServer() bool {
 	return is
 }
 
-// table is how the API server prints a list.
-type table struct {
+// Table is how the API server prints a list: a path with includeObject= asks for
+// one.
+type Table struct {
 	Columns []struct {
 		Name string `json:"name"`
 	} `json:"columnDefinitions"`
@@ -161,8 +162,8 @@ type table struct {
 	} `json:"rows"`
 }
 
-// column returns the texts of one column, row by row.
-func (t table) column(name string) []string {
+// Column returns the texts of one column, row by row.
+func (t Table) Column(name string) []string {
 	out := make([]string, len(t.Rows))
 	for i, c := range t.Columns {
 		if c.Name != name {
@@ -186,8 +187,8 @@ type Pod struct {
 	Restarts  string `json:"restarts"`
 }
 
-func pods(t table) []Pod {
-	names, ready, status, restarts := t.column("Name"), t.column("Ready"), t.column("Status"), t.column("Restarts")
+func pods(t Table) []Pod {
+	names, ready, status, restarts := t.Column("Name"), t.Column("Ready"), t.Column("Status"), t.Column("Restarts")
 	out := make([]Pod, len(names))
 	for i := range names {
 		out[i] = Pod{Name: names[i], Ready: ready[i], Status: status[i], Restarts: restarts[i]}

@@ -109,7 +109,7 @@ func FuzzAnswers(f *testing.F) {
 		if state.api.node && len(parseAnswers(out)) < 2 {
 			t.Error("a node is Ready without an answer about it")
 		}
-		var table table
+		var table Table
 		for _, a := range got {
 			if a.into(&table) == nil {
 				for _, p := range pods(table) {

@@ -64,7 +64,7 @@ func (s systemPods) Observe(ctx context.Context, r host.Reader) (podsState, erro
 		return podsState{}, err
 	}
 	o := podsState{pid: seen.Units[unitName].PID, upUnder: managed.Pairs(seen.Out)["pods"]}
-	var t table
+	var t Table
 	if listed, answered := parseAnswers(seen.Beside[0])[podsPath]; !answered || listed.into(&t) != nil {
 		return o, nil
 	}

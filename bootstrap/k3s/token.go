@@ -21,15 +21,23 @@ exit 3
 
 // agentToken reads from the server what lets an agent in. It goes from one box's
 // root-only file to the other's; it is in no plan and in no argument.
-func agentToken(ctx context.Context, r host.Reader, server string) (secrets.Value, error) {
-	out, err := r.Query(ctx, host.Command{Argv: []string{"sh", "-c", tokenScript, "sh", dataDir + "/server"}, Root: true})
+func (s Server) agentToken(ctx context.Context) (secrets.Value, error) {
+	return s.tokenIn(s.Box.Query(ctx, tokenQuery()))
+}
+
+func tokenQuery() host.Command {
+	return host.Command{Argv: []string{"sh", "-c", tokenScript, "sh", dataDir + "/server"}, Root: true}
+}
+
+// tokenIn reads the answer to tokenQuery.
+func (s Server) tokenIn(out []byte, err error) (secrets.Value, error) {
 	var failed *host.CommandError
 	switch {
 	case errors.As(err, &failed):
-		return secrets.Value{}, fault.New(fault.NotInstalled, "make the server first: `ssg-bootstrap install --host "+server+"`",
-			"%s has no cluster that could be joined", server)
+		return secrets.Value{}, fault.New(fault.NotInstalled, "make the server first: `ssg-bootstrap install --host "+s.Name+"`",
+			"%s has no cluster that could be joined", s.Name)
 	case err != nil:
-		return secrets.Value{}, fmt.Errorf("read the agents' token on %s: %w", server, err)
+		return secrets.Value{}, fmt.Errorf("read the agents' token on %s: %w", s.Name, err)
 	}
 	return secrets.NewValue(strings.TrimSpace(string(out))), nil
 }

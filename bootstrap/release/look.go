@@ -120,22 +120,12 @@ func imageIn(text []byte) (string, error) {
 	if text == nil {
 		return "", nil
 	}
-	var t struct {
-		Columns []struct {
-			Name string `json:"name"`
-		} `json:"columnDefinitions"`
-		Rows []struct {
-			Cells []any `json:"cells"`
-		} `json:"rows"`
-	}
+	var t k3s.Table
 	if err := json.Unmarshal(text, &t); err != nil {
 		return "", fmt.Errorf("read the list of Deployments: %w", err)
 	}
-	for i, c := range t.Columns {
-		if c.Name == "Images" && len(t.Rows) > 0 && i < len(t.Rows[0].Cells) {
-			image, _ := t.Rows[0].Cells[i].(string)
-			return image, nil
-		}
+	if images := t.Column("Images"); len(images) > 0 {
+		return images[0], nil
 	}
 	return "", nil
 }
