@@ -30,6 +30,25 @@ func (a *app) kept(flag string, write bool) (string, *vault.Vault, spec.Config, 
 	return name, v, cfg, err
 }
 
+// withBackup opens one of the host's backups, and keeps a prune from taking it
+// away while it is read.
+func (a *app) withBackup(host, id string, read func(name string, v *vault.Vault, e vault.Entry) error) error {
+	name, v, _, err := a.kept(host, false)
+	if err != nil {
+		return err
+	}
+	release, err := v.Hold()
+	if err != nil {
+		return err
+	}
+	defer release()
+	e, err := v.Find(id)
+	if err != nil {
+		return err
+	}
+	return read(name, v, e)
+}
+
 // addName is --host for commands that do not connect.
 func addName(a *app, cmd *cobra.Command, host *string) {
 	cmd.Flags().StringVar(host, "host", "", "the box whose backups are meant: its `name`")
@@ -220,30 +239,19 @@ func newCmdBackupVerify(a *app) *cobra.Command {
 		Example: "  ssg-bootstrap backup verify --host oldpc\n  ssg-bootstrap backup verify 12 --host oldpc",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return backupVerifyRun(cmd.Context(), a, host, latest(args))
+			return a.withBackup(host, latest(args), func(name string, v *vault.Vault, e vault.Entry) error {
+				return backupVerifyRun(cmd.Context(), a, name, v, e)
+			})
 		},
 	}
 	addName(a, cmd, &host)
 	return cmd
 }
 
-func backupVerifyRun(ctx context.Context, a *app, host, id string) error {
-	name, v, _, err := a.kept(host, false)
-	if err != nil {
-		return err
-	}
-	release, err := v.Hold()
-	if err != nil {
-		return err
-	}
-	defer release()
-	e, err := v.Find(id)
-	if err != nil {
-		return err
-	}
+func backupVerifyRun(ctx context.Context, a *app, name string, v *vault.Vault, e vault.Entry) error {
 	t := a.progress(backupID, "read backup "+e.ID)
 	d := BackupVerifyData{Host: name, ID: e.ID}
-	_, err = v.Verify(ctx, e, func(done, total int64) { d.Bytes = total; t.progress(done, total) })
+	_, err := v.Verify(ctx, e, func(done, total int64) { d.Bytes = total; t.progress(done, total) })
 	t.end(err)
 	if err != nil {
 		return err

@@ -47,28 +47,21 @@ func backupUnpackRun(a *app, host, id, into string) error {
 	if into == "" {
 		return fault.New(fault.Usage, "add --into FOLDER", "into which folder?")
 	}
-	name, v, _, err := a.kept(host, false)
-	if err != nil {
-		return err
-	}
-	release, err := v.Hold()
-	if err != nil {
-		return err
-	}
-	defer release()
-	e, err := v.Find(id)
-	if err != nil {
-		return err
-	}
-	files, err := filesOf(v, e)
-	if err != nil {
-		return err
-	}
-	d := BackupUnpackData{Host: name, ID: e.ID, Into: into, Files: slices.Sorted(maps.Keys(files))}
+	return a.withBackup(host, id, func(name string, v *vault.Vault, e vault.Entry) error {
+		files, err := filesOf(v, e)
+		if err != nil {
+			return err
+		}
+		return unpack(a, name, e.ID, into, files)
+	})
+}
+
+func unpack(a *app, name, id, into string, files map[string][]byte) error {
+	d := BackupUnpackData{Host: name, ID: id, Into: into, Files: slices.Sorted(maps.Keys(files))}
 	for _, file := range d.Files {
 		// A backup that somebody else made may call a file anything.
 		if !filepath.IsLocal(file) || filepath.Base(file) != file {
-			return fault.New(fault.BackupUnreadable, "", "backup %s names a file %q", e.ID, file)
+			return fault.New(fault.BackupUnreadable, "", "backup %s names a file %q", id, file)
 		}
 		if _, err := os.Lstat(filepath.Join(into, file)); err == nil {
 			return fault.New(fault.Usage, "give another folder", "%s is there already; nothing was written", filepath.Join(into, file))

@@ -3,7 +3,6 @@ package vault
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -46,17 +45,9 @@ func TestABackupThatCannotBeReadKeepsEverything(t *testing.T) {
 	e := must(t, v, 1)
 	must(t, v, 2)
 	must(t, v, 3)
-	path := filepath.Join(dir, e.file())
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data[len(data)-2] ^= 4
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	damage(t, filepath.Join(dir, e.file()))
 	before := files(t, dir)
-	_, err = open(t, dir, k).Prune(t.Context(), Keep{Last: 1}, false)
+	_, err := open(t, dir, k).Prune(t.Context(), Keep{Last: 1}, false)
 	if fault.CodeOf(err) != fault.BackupUnreadable || !strings.Contains(fault.NextOf(err), "nothing was removed") {
 		t.Errorf("%v; next %s", err, fault.NextOf(err))
 	}
