@@ -57,6 +57,9 @@ type K3s struct {
 	GoGC                 string `yaml:"goGC,omitempty" json:"goGC,omitempty" jsonschema:"pattern=^([1-9][0-9]*|off)$" jsonschema_description:"GOGC of the k3s process."`
 	ContainerdGoMemLimit string `yaml:"containerdGoMemLimit,omitempty" json:"containerdGoMemLimit,omitempty" jsonschema:"pattern=^[1-9][0-9]*(B|KiB|MiB|GiB)$" jsonschema_description:"GOMEMLIMIT of containerd."`
 	ContainerdGoGC       string `yaml:"containerdGoGC,omitempty" json:"containerdGoGC,omitempty" jsonschema:"pattern=^([1-9][0-9]*|off)$" jsonschema_description:"GOGC of containerd."`
+	// ContainerdStatsPeriod is how long containerd (2.3 and later) waits between
+	// two readings of every container's processor time; empty is its own second.
+	ContainerdStatsPeriod Duration `yaml:"containerdStatsPeriod,omitempty" json:"containerdStatsPeriod,omitempty" jsonschema_description:"How often containerd reads every container's processor time."`
 }
 
 // Tailnet is what tailscaled may take.

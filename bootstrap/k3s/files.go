@@ -28,6 +28,7 @@ func (k kind) configFiles(l loaded) ([]managed.File, error) {
 	return []managed.File{
 		{Path: configPath, Mode: 0o600, Content: conf, Redact: redact},
 		{Path: kubeletPath, Mode: 0o644, Content: kubelet, Ours: true},
+		{Path: containerdPath, Mode: 0o644, Content: containerdText(l.Containerd), Ours: true},
 		{Path: k.env(), Mode: 0o644, Content: envText(l.Env), Redact: redact},
 	}, nil
 }

@@ -5,23 +5,25 @@ import "strings"
 // Where things are on the box. They are k3s's own places, so that whoever
 // knows k3s finds everything.
 const (
-	binaryPath   = "/usr/local/bin/k3s"
-	killallPath  = "/usr/local/bin/k3s-killall.sh"
-	configPath   = "/etc/rancher/k3s/config.yaml"
-	adminPath    = "/etc/rancher/k3s/k3s.yaml"
-	tokenPath    = "/etc/rancher/k3s/token"
-	unitName     = "k3s.service"
-	dataDir      = "/var/lib/rancher/k3s"
-	kubeletPath  = dataDir + "/agent/etc/kubelet.conf.d/10-ssg-bootstrap.conf"
-	imagesDir    = dataDir + "/agent/images"
-	imagesFile   = "k3s-airgap-images-amd64.tar.zst"
-	imagesPath   = imagesDir + "/" + imagesFile
-	imagesCache  = imagesDir + "/.cache.json"
-	tlsDir       = dataDir + "/server/tls"
-	storageDir   = dataDir + "/storage"
-	ourDir       = "/var/lib/ssg-bootstrap"
-	binaryRecord = ourDir + "/k3s.record"
-	imagesRecord = ourDir + "/k3s-images.record"
+	binaryPath  = "/usr/local/bin/k3s"
+	killallPath = "/usr/local/bin/k3s-killall.sh"
+	configPath  = "/etc/rancher/k3s/config.yaml"
+	adminPath   = "/etc/rancher/k3s/k3s.yaml"
+	tokenPath   = "/etc/rancher/k3s/token"
+	unitName    = "k3s.service"
+	dataDir     = "/var/lib/rancher/k3s"
+	kubeletPath = dataDir + "/agent/etc/kubelet.conf.d/10-ssg-bootstrap.conf"
+	// k3s has containerd read the files of this folder since 1.36 (k3s#13680).
+	containerdPath = dataDir + "/agent/etc/containerd/config-v3.toml.d/10-ssg-bootstrap.toml"
+	imagesDir      = dataDir + "/agent/images"
+	imagesFile     = "k3s-airgap-images-amd64.tar.zst"
+	imagesPath     = imagesDir + "/" + imagesFile
+	imagesCache    = imagesDir + "/.cache.json"
+	tlsDir         = dataDir + "/server/tls"
+	storageDir     = dataDir + "/storage"
+	ourDir         = "/var/lib/ssg-bootstrap"
+	binaryRecord   = ourDir + "/k3s.record"
+	imagesRecord   = ourDir + "/k3s-images.record"
 	// digestPath says what k3s would load if it started now, runDigestPath
 	// what the process that runs has loaded.
 	digestPath    = ourDir + "/k3s.digest"

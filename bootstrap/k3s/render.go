@@ -27,7 +27,9 @@ type loaded struct {
 	Config  map[string]any    `json:"config"`
 	Kubelet map[string]any    `json:"kubelet"`
 	Env     map[string]string `json:"env"`
-	Unit    []string          `json:"unit"`
+	// Containerd holds settings of its CRI runtime plugin.
+	Containerd map[string]string `json:"containerd,omitempty"`
+	Unit       []string          `json:"unit"`
 	// Binary is k3s's SHA-256; it is known only once the release is.
 	Binary string `json:"binary"`
 	// Cluster is the part of an agent's token that names the cluster and is no
@@ -38,10 +40,11 @@ type loaded struct {
 
 func newLoaded(s spec.Spec) loaded {
 	return loaded{
-		Config:  config(s),
-		Kubelet: kubelet(s),
-		Env:     environment(s),
-		Unit:    directives(serverKind.text(unitText)),
+		Config:     config(s),
+		Kubelet:    kubelet(s),
+		Env:        environment(s),
+		Containerd: containerd(s),
+		Unit:       directives(serverKind.text(unitText)),
 	}
 }
 
@@ -66,7 +69,7 @@ func newAgentLoaded(s spec.Spec, f facts.Facts) loaded {
 			c[key] = v
 		}
 	}
-	return loaded{Config: c, Kubelet: kubelet(s), Env: environment(s), Unit: directives(agentKind.text(unitText))}
+	return loaded{Config: c, Kubelet: kubelet(s), Env: environment(s), Containerd: containerd(s), Unit: directives(agentKind.text(unitText))}
 }
 
 // among returns what a server loads that has agents: its certificate holds the
@@ -154,6 +157,28 @@ func environment(s spec.Spec) map[string]string {
 		}
 	}
 	return env
+}
+
+// containerd returns the drop-in's settings.
+func containerd(s spec.Spec) map[string]string {
+	if p := s.Profile.K3s.ContainerdStatsPeriod; p != 0 {
+		return map[string]string{"stats_collect_period": p.String()}
+	}
+	return nil
+}
+
+// containerdText renders them. Without any the file says nothing, so that what
+// it said before is gone.
+func containerdText(settings map[string]string) []byte {
+	var b bytes.Buffer
+	b.WriteString(header + "version = 3\n")
+	if len(settings) > 0 {
+		b.WriteString("\n[plugins.'io.containerd.cri.v1.runtime']\n")
+	}
+	for _, k := range slices.Sorted(maps.Keys(settings)) {
+		fmt.Fprintf(&b, "%s = %q\n", k, settings[k])
+	}
+	return b.Bytes()
 }
 
 // yamlText renders keys in their order, so that equal maps are equal files.

@@ -84,6 +84,7 @@ func TestDigestFollowsMeaningOnly(t *testing.T) {
 	for name, change := range map[string]func(*loaded){
 		"a flag":       func(l *loaded) { l.Config["disable"] = []string{"runtimes"} },
 		"kubelet":      func(l *loaded) { l.Kubelet["maxPods"] = 1 },
+		"containerd":   func(l *loaded) { l.Containerd = nil },
 		"environment":  func(l *loaded) { l.Env["GOGC"] = "1" },
 		"unit setting": func(l *loaded) { l.Unit = append(l.Unit, "OOMScoreAdjust=-900") },
 	} {

@@ -100,6 +100,7 @@ k3s:
   goGC: ""
   containerdGoMemLimit: ""
   containerdGoGC: ""
+  containerdStatsPeriod: 0s
 `
 
 // TestLevers measures what each of the profile's levers brings by itself, and

@@ -33,6 +33,7 @@ func ContainerdConfig(s *settings.Server, p layout.Paths) (string, error) {
 	file := p.Agent("etc", "containerd", "config.toml")
 	var out bytes.Buffer
 	err = tmpl.Execute(&out, map[string]any{
+		"DropIns":     p.Agent("etc", "containerd", "config-v3.toml.d", "*.toml"),
 		"Root":        p.Agent("containerd"),
 		"State":       layout.ContainerdRuntime,
 		"Socket":      layout.ContainerdSocket,
