@@ -83,10 +83,13 @@ func volume(pod string) string {
 }
 
 // serves waits, with nobody's hands on the box, until every pod is Ready again.
+// What started before the box did is the API's memory of it: after a power cut
+// the kubelet has yet to tell.
 func (b *box) serves(t *testing.T, patience time.Duration) {
 	t.Helper()
 	b.until(t, patience, fmt.Sprintf(
-		`{ [ "$(%sget pods -o jsonpath='{range .items[*]}{.status.containerStatuses[0].ready}{"\n"}{end}' 2>/dev/null | grep -c true)" -ge %d ]; }`,
+		`{ [ "$(%sget pods -o jsonpath='{range .items[*]}{.status.containerStatuses[0].ready} {.status.containerStatuses[0].state.running.startedAt}{"\n"}{end}' 2>/dev/null |
+  awk -v boot="$(date -u -d "@$(awk '$1 == "btime" {print $2}' /proc/stat)" +%%FT%%TZ)" '$1 == "true" && $2 > boot' | wc -l)" -ge %d ]; }`,
 		kubectl, len(applicationPods())))
 }
 
