@@ -68,7 +68,7 @@ type Usage struct {
 }
 
 // The processes are found by the service's cgroup. Pods are not in it.
-const statusScript = `group=/sys/fs/cgroup/system.slice/` + unitName + `/cgroup.procs
+const statusScript = bootScript + `group=/sys/fs/cgroup/system.slice/` + unitName + `/cgroup.procs
 if [ -r "$group" ]; then
 	while read -r pid; do
 		read -r name <"/proc/$pid/comm" || continue
@@ -105,7 +105,7 @@ func Look(ctx context.Context, r host.Reader) (Status, error) {
 		return Status{}, fmt.Errorf("look at k3s: %w", err)
 	}
 	s := parseStatus(o.Units[unitName], o.Out)
-	s.cluster(parseAnswers(o.Beside[0]))
+	s.cluster(parseAnswers(o.Beside[0]), managed.Pairs(o.Out)["boot"])
 	return s, nil
 }
 
@@ -140,7 +140,7 @@ func twoNumbers(v string) (int64, int64) {
 	return x, y
 }
 
-func (s *Status) cluster(got answers) {
+func (s *Status) cluster(got answers, boot string) {
 	var nodes struct {
 		Items []node `json:"items"`
 	}
@@ -156,12 +156,12 @@ func (s *Status) cluster(got answers) {
 			return 1
 		})
 		for _, n := range nodes.Items[1:] {
-			ready, says := n.ready()
+			ready, says := n.ready("")
 			s.Agents = append(s.Agents, Agent{n.Metadata.Name, n.address(), n.Status.NodeInfo.KubeletVersion, ready, says})
 		}
 		n := nodes.Items[0]
 		s.Node, s.Version, s.Runtime = n.Metadata.Name, n.Status.NodeInfo.KubeletVersion, n.Status.NodeInfo.ContainerRuntimeVersion
-		s.Ready, s.NodeSays = n.ready()
+		s.Ready, s.NodeSays = n.ready(boot)
 	}
 	var t Table
 	if got[allPodsPath].into(&t) == nil {

@@ -41,6 +41,8 @@ type agentState struct {
 type nodeState struct {
 	answers, there, ready bool
 	address, message      string
+	// boot is the boot of its box in which it reported last.
+	boot string
 	// server says that the node is the server's own.
 	server bool
 }
@@ -50,7 +52,7 @@ func (a agent) Title() string    { return "k3s agent of " + a.server.Name }
 func (a agent) Needs() []step.ID { return a.needs }
 func (a agent) Lane() step.Lane  { return step.LaneBox }
 
-const agentScript = `[ -r ` + digestPath + ` ] && read -r d <` + digestPath + ` && echo "disk=$d"
+const agentScript = bootScript + `[ -r ` + digestPath + ` ] && read -r d <` + digestPath + ` && echo "disk=$d"
 [ -r ` + runDigestPath + ` ] && read -r d <` + runDigestPath + ` && echo "running=$d"
 printf 'line=%s\n' "$(journalctl -q -n 1 -o cat -u k3s-agent.service)"
 `
@@ -75,6 +77,9 @@ func (a agent) Observe(ctx context.Context, r host.Reader) (agentState, error) {
 		return o, err
 	}
 	m := managed.Pairs(seen.Out)
+	if o.node.boot != m["boot"] {
+		o.node.ready, o.node.message = false, "has not reported since the box started"
+	}
 	o.unit, o.onDisk, o.running, o.line = seen.Units[agentKind.unit()], m["disk"], m["running"], string(redact([]byte(m["line"])))
 	return o, nil
 }
@@ -114,8 +119,8 @@ func nodeIn(out []byte, path string) nodeState {
 	if answer.into(&n) != nil {
 		return s
 	}
-	s.there, s.address, s.server = true, n.address(), n.ofServer()
-	s.ready, s.message = n.ready()
+	s.there, s.address, s.server, s.boot = true, n.address(), n.ofServer(), n.Status.NodeInfo.BootID
+	s.ready, s.message = n.ready("")
 	return s
 }
 

@@ -118,6 +118,7 @@ type node struct {
 			Message string `json:"message"`
 		} `json:"conditions"`
 		NodeInfo struct {
+			BootID                  string `json:"bootID"`
 			KubeletVersion          string `json:"kubeletVersion"`
 			ContainerRuntimeVersion string `json:"containerRuntimeVersion"`
 		} `json:"nodeInfo"`
@@ -125,8 +126,17 @@ type node struct {
 	} `json:"status"`
 }
 
-// ready returns whether the node is, and what it says if it is not.
-func (n node) ready() (bool, string) {
+// bootScript tells which boot of the box this is. Until the kubelet reports again
+// after a power cut, the API server repeats what it said before.
+const bootScript = `read -r d </proc/sys/kernel/random/boot_id && echo "boot=$d"
+`
+
+// ready returns whether the node is, in this boot of its box, and what it says if
+// it is not. A boot that is not known is any.
+func (n node) ready(boot string) (bool, string) {
+	if boot != "" && n.Status.NodeInfo.BootID != boot {
+		return false, "has not reported since the box started"
+	}
 	for _, c := range n.Status.Conditions {
 		if c.Type == "Ready" {
 			return c.Status == "True", c.Message

@@ -20,7 +20,7 @@ datastore=8388608
 
 const (
 	nodesBody = `{"items":[{"metadata":{"name":"oldpc"},"status":{"conditions":[{"type":"Ready","status":"True","message":"fine"}],` +
-		`"nodeInfo":{"kubeletVersion":"v1.36.4+k3s1"}}}]}`
+		`"nodeInfo":{"bootID":"b1","kubeletVersion":"v1.36.4+k3s1"}}}]}`
 	podsBody = `{"columnDefinitions":[{"name":"Name"},{"name":"Ready"},{"name":"Status"},{"name":"Restarts"}],` +
 		`"rows":[{"cells":["coredns-1","1/1","Running","3 (1m ago)"]}]}`
 )
@@ -63,13 +63,16 @@ func TestStatusIsReadFromOneAnswer(t *testing.T) {
 	if len(got) != 2 {
 		t.Fatalf("%d answers of the API", len(got))
 	}
-	s.cluster(got)
+	s.cluster(got, "b1")
 	want := Usage{Server: 510000 << 10, Containerd: 60000 << 10, Shims: 15000 << 10}
 	if s.Memory != want || s.PID != "812" || s.Restarts != 2 || !s.Installed || s.Datastore != 8388608 || s.DiskFree != 470e9 {
 		t.Errorf("%+v", s)
 	}
 	if s.Node != "oldpc" || !s.Ready || s.Version != "v1.36.4+k3s1" {
 		t.Errorf("%+v", s)
+	}
+	if s.cluster(got, "b2"); s.Ready || s.NodeSays != "has not reported since the box started" {
+		t.Errorf("a node of the boot before: %+v", s)
 	}
 	if !s.Since.Equal(started) {
 		t.Errorf("since %s", s.Since)
@@ -104,7 +107,7 @@ func FuzzAnswers(f *testing.F) {
 			got = readAnswers(string(asked), bytes.NewReader(raw))
 		}
 		s := parseStatus(managed.Unit{}, out)
-		s.cluster(got)
+		s.cluster(got, "")
 		state := server{}.parse(managed.Observed{Out: out, Beside: [][]byte{out}}, "want")
 		if state.api.node && len(parseAnswers(out)) < 2 {
 			t.Error("a node is Ready without an answer about it")

@@ -52,7 +52,7 @@ func (s server) Needs() []step.ID { return s.needs }
 func (s server) Lane() step.Lane  { return step.LaneBox }
 
 func (s server) script(journal bool) string {
-	script := `[ -r ` + digestPath + ` ] && read -r d <` + digestPath + ` && echo "disk=$d"
+	script := bootScript + `[ -r ` + digestPath + ` ] && read -r d <` + digestPath + ` && echo "disk=$d"
 [ -r ` + runDigestPath + ` ] && read -r d <` + runDigestPath + ` && echo "running=$d"
 [ -r ` + podsPidPath + ` ] && read -r d <` + podsPidPath + ` && echo "pods=$d"
 `
@@ -102,11 +102,11 @@ func (s server) parse(o managed.Observed, want string) serverState {
 	m := managed.Pairs(o.Out)
 	return serverState{
 		want: want, unit: o.Units[unitName],
-		onDisk: m["disk"], running: m["running"], api: s.parseAPI(parseAnswers(o.Beside[0])), line: string(redact([]byte(m["line"]))),
+		onDisk: m["disk"], running: m["running"], api: s.parseAPI(parseAnswers(o.Beside[0]), m["boot"]), line: string(redact([]byte(m["line"]))),
 	}
 }
 
-func (s server) parseAPI(got answers) apiState {
+func (s server) parseAPI(got answers, boot string) apiState {
 	readyz, answered := got[readyPath]
 	if !answered {
 		return apiState{}
@@ -121,7 +121,7 @@ func (s server) parseAPI(got answers) apiState {
 		state.message = "not registered yet"
 		return state
 	}
-	state.node, state.message = n.ready()
+	state.node, state.message = n.ready(boot)
 	return state
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -121,7 +122,7 @@ func seen(restarts int, line string, api ...string) string {
 	if err != nil {
 		panic(err)
 	}
-	out := fmt.Sprintf("Id=k3s.service\nActiveState=active\nNRestarts=%d\nrunning=%s\nline=%s\n%s\n%s\n%s\n\n", restarts, want, line, apiSeparator, readyPath, testServer().nodePath())
+	out := fmt.Sprintf("Id=k3s.service\nActiveState=active\nNRestarts=%d\nboot=b1\nrunning=%s\nline=%s\n%s\n%s\n%s\n\n", restarts, want, line, apiSeparator, readyPath, testServer().nodePath())
 	answers := ""
 	for _, body := range api {
 		status, body, _ := strings.Cut(body, " ")
@@ -130,7 +131,23 @@ func seen(restarts int, line string, api ...string) string {
 	return out + packed(answers)
 }
 
-const readyNode = `200 {"status":{"conditions":[{"type":"Ready","status":"True"}]}}`
+const readyNode = `200 {"status":{"conditions":[{"type":"Ready","status":"True"}],"nodeInfo":{"bootID":"b1"}}}`
+
+func TestANodeIsReadyInThisBoot(t *testing.T) {
+	before := strings.Replace(readyNode, "b1", "b0", 1)
+	err, took, notes := follows(t, func(at time.Duration) string {
+		if at < 3*time.Minute {
+			return seen(0, "up", "200 ok", before)
+		}
+		return seen(0, "up", "200 ok", readyNode)
+	})
+	if err != nil || took < 3*time.Minute {
+		t.Errorf("%v after %s", err, took)
+	}
+	if !slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "has not reported since the box started") }) {
+		t.Errorf("it said %q", notes)
+	}
+}
 
 func TestRestartsAreExpectedOnSlowHardware(t *testing.T) {
 	err, took, _ := follows(t, func(at time.Duration) string {
@@ -185,7 +202,7 @@ func TestCrashLoopWithoutNewsStalls(t *testing.T) {
 
 func TestNodeThatIsNeverReadySaysWhy(t *testing.T) {
 	err, took, notes := follows(t, func(time.Duration) string {
-		return seen(0, "up", "200 ok", `200 {"status":{"conditions":[{"type":"Ready","status":"False","message":"cni plugin not initialized"}]}}`)
+		return seen(0, "up", "200 ok", `200 {"status":{"conditions":[{"type":"Ready","status":"False","message":"cni plugin not initialized"}],"nodeInfo":{"bootID":"b1"}}}`)
 	})
 	if fault.CodeOf(err) != fault.WaitStalled || took > 6*time.Minute {
 		t.Errorf("after %s: %v", took, err)

@@ -151,7 +151,7 @@ func (m *Machine) node(name, address string, labels map[string]any, ready bool) 
 		"status": map[string]any{
 			"addresses":  []any{map[string]any{"type": "InternalIP", "address": address}},
 			"conditions": []any{map[string]any{"type": "Ready", "status": status, "message": message}},
-			"nodeInfo":   map[string]any{"kubeletVersion": strings.Fields(m.ReadFile(binary) + " ? ?")[1], "containerRuntimeVersion": "containerd://2.3.4"},
+			"nodeInfo":   map[string]any{"bootID": strings.TrimSpace(m.ReadFile("/proc/sys/kernel/random/boot_id")), "kubeletVersion": strings.Fields(m.ReadFile(binary) + " ? ?")[1], "containerRuntimeVersion": "containerd://2.3.4"},
 		},
 	}
 }
