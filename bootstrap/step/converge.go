@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -190,6 +191,7 @@ func (a *attempt) untilConverged(ctx context.Context, dirty bool) (changed bool,
 	planned, known := a.c.plan.Of(a.step.ID())
 	fresh := known && !planned.Deferred && !dirty
 	lost, moved := 0, int64(0)
+	var verified time.Time
 	for {
 		if !fresh {
 			if planned, err = a.look(ctx, a.complete()); err == nil && planned.Deferred {
@@ -205,7 +207,21 @@ func (a *attempt) untilConverged(ctx context.Context, dirty bool) (changed bool,
 		}
 		switch {
 		case err == nil:
-			return true, a.verify(ctx)
+			left, err := a.verify(ctx)
+			if err != nil || len(left.Changes) == 0 {
+				return true, err
+			}
+			if verified.IsZero() {
+				verified = time.Now()
+			}
+			if !onlyWaits(left.Changes) || time.Since(verified) >= a.c.opts.Patience {
+				return true, a.notConverged(left.Changes)
+			}
+			// It was there and is not: a busy old box loses sight of what it has
+			// just begun, and finds it again.
+			a.emit(Event{Kind: StepNote, Text: "it was there and is gone again (" + left.Changes[0].Why + "); waiting once more"})
+			planned, fresh = left, true
+			continue
 		case fault.CodeOf(err) != fault.LinkLost || ctx.Err() != nil:
 			return changed, err
 		}
@@ -267,7 +283,7 @@ func (a *attempt) apply(ctx context.Context, changes []Change) error {
 }
 
 // verify plans once more: the law is that nothing remains.
-func (a *attempt) verify(ctx context.Context) error {
+func (a *attempt) verify(ctx context.Context) (Planned, error) {
 	left, err := a.look(ctx, true)
 	switch {
 	case fault.CodeOf(err) == fault.LinkLost && ctx.Err() == nil:
@@ -278,13 +294,18 @@ func (a *attempt) verify(ctx context.Context) error {
 		err = ErrDeferred
 	}
 	if err != nil {
-		return fmt.Errorf("verify: %w", err)
+		return left, fmt.Errorf("verify: %w", err)
 	}
-	if len(left.Changes) == 0 {
-		return nil
-	}
-	what := make([]string, len(left.Changes))
-	for i, ch := range left.Changes {
+	return left, nil
+}
+
+func onlyWaits(changes []Change) bool {
+	return !slices.ContainsFunc(changes, func(ch Change) bool { return ch.Verb != Wait })
+}
+
+func (a *attempt) notConverged(left []Change) error {
+	what := make([]string, len(left))
+	for i, ch := range left {
 		what[i] = fmt.Sprintf("%s %s (%s)", ch.Verb, ch.Object, ch.Why)
 	}
 	return &fault.Error{

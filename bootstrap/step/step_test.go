@@ -1,6 +1,7 @@
 package step
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,7 @@ type thing struct {
 	after ID
 	apply func(context.Context, Run) error
 	bytes int64
+	verb  Verb // Update if there is none
 }
 
 func (t *thing) ID() ID        { return t.id }
@@ -96,7 +98,7 @@ func (t *thing) Plan(ctx context.Context, r host.Reader) ([]Change, error) {
 	if string(got) == t.want {
 		return nil, nil
 	}
-	return []Change{{Verb: Update, Object: string(t.id), Why: fmt.Sprintf("%q → %q", got, t.want), Bytes: t.bytes}}, nil
+	return []Change{{Verb: cmp.Or(t.verb, Update), Object: string(t.id), Why: fmt.Sprintf("%q → %q", got, t.want), Bytes: t.bytes}}, nil
 }
 
 func (t *thing) Apply(ctx context.Context, run Run, _ []Change) error {
@@ -329,6 +331,46 @@ func TestABusyBoxIsAskedAgain(t *testing.T) {
 		}
 		if _, _, err = planAndConverge(t, newMemBox(), Options{}, only...); fault.CodeOf(err) != fault.StepDeferred || time.Since(begin) > 0 {
 			t.Errorf("a need that was left out: %v after %s", err, time.Since(begin))
+		}
+	})
+}
+
+// flapping is seen by its own wait and not by the look after it, so many times.
+type flapping struct {
+	thing
+	times int
+}
+
+func (f *flapping) Apply(ctx context.Context, run Run, changes []Change) error {
+	time.Sleep(20 * time.Second)
+	if f.times--; f.times >= 0 {
+		return nil
+	}
+	return f.thing.Apply(ctx, run, changes)
+}
+
+func TestWhatIsGoneAgainIsWaitedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node := func(verb Verb, times int) *flapping {
+			return &flapping{thing{id: "node", want: "Ready", verb: verb}, times}
+		}
+		_, events, err := planAndConverge(t, newMemBox(), Options{}, node(Wait, 3))
+		if err != nil {
+			t.Errorf("gone three times: %v", err)
+		}
+		if !slices.ContainsFunc(events, func(e Event) bool { return strings.Contains(e.Text, "gone again") }) {
+			t.Error("nobody was told why it takes so long")
+		}
+		begin := time.Now()
+		_, _, err = planAndConverge(t, newMemBox(), Options{Patience: time.Minute}, node(Wait, 1000))
+		if took := time.Since(begin); fault.CodeOf(err) != fault.NotConverged || took < time.Minute || took > 2*time.Minute {
+			t.Errorf("gone for good: %v after %s", err, took)
+		}
+		// What was changed and is not as it should be is no matter of time.
+		begin = time.Now()
+		_, _, err = planAndConverge(t, newMemBox(), Options{}, node(Update, 1))
+		if fault.CodeOf(err) != fault.NotConverged || time.Since(begin) > 20*time.Second {
+			t.Errorf("a change without effect: %v after %s", err, time.Since(begin))
 		}
 	})
 }
