@@ -18,6 +18,9 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/control"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/vm"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 )
 
 // tailnet is the lab's, as it runs beside a box.
@@ -272,22 +275,28 @@ func apiInTailnetOnly(t *testing.T, b *box, n *tailnet, _ *figures) {
 	apiAnswersInTailnetOnly(t, b, n)
 }
 
+// overTailnet goes the user's way from another node of the tailnet: with the
+// context that `kubeconfig --via tailnet` writes. The name in it is the one that
+// the API's certificate is held against.
+func (b *box) overTailnet(t *testing.T, n *tailnet) *kubernetes.Clientset {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	b.client.must(t, "kubeconfig", "--host", hostName, "--via", "tailnet", "--kubeconfig", path)
+	config, err := clientcmd.BuildConfigFromFlags("", path)
+	must(t, err)
+	config.Timeout = 30 * time.Second
+	config.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return n.dial(ctx, 6443) }
+	kube, err := kubernetes.NewForConfig(config)
+	must(t, err)
+	return kube
+}
+
 func apiAnswersInTailnetOnly(t *testing.T, b *box, n *tailnet) {
 	t.Helper()
-	eventually(t, "the API to answer in the tailnet", func(ctx context.Context) (bool, string) {
-		conn, err := n.dial(ctx, 6443)
-		if err != nil {
-			return false, err.Error()
-		}
-		defer conn.Close()
-		defer context.AfterFunc(ctx, func() { conn.Close() })()
-		// To a client that does not speak TLS it says so, over TLS's port.
-		_, err = fmt.Fprint(conn, "GET /readyz HTTP/1.0\r\n\r\n")
-		if err != nil {
-			return false, err.Error()
-		}
-		said, err := bufio.NewReader(conn).ReadString('\n')
-		return strings.HasPrefix(said, "HTTP/1.0 400"), fmt.Sprintf("%q, %v", said, err)
+	kube := b.overTailnet(t, n)
+	eventually(t, "the API in the tailnet", func(ctx context.Context) (bool, string) {
+		nodes, err := kube.CoreV1().Nodes().List(ctx, meta.ListOptions{})
+		return err == nil && len(nodes.Items) == 1, fmt.Sprint(err)
 	})
 	conn, err := net.DialTimeout("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(b.guest.State().Ports.API)), 5*time.Second)
 	if err != nil {
