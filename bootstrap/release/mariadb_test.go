@@ -85,7 +85,13 @@ func (m mariadb) Accounts(context.Context) (Accounts, error) {
 	return Accounts{App: "ssg", Replication: "repl"}, nil
 }
 
-func (m mariadb) Broker(context.Context, secrets.Value, ...string) (string, error) { return "", nil }
+func (m mariadb) BrokerLogin(context.Context, secrets.Value, secrets.Value) (bool, error) {
+	return false, nil
+}
+
+func (m mariadb) PutBrokerUser(context.Context, secrets.Value, secrets.Value) error { return nil }
+
+func (m mariadb) DropBrokerUser(context.Context, string) error { return nil }
 
 func (m mariadb) Publish(context.Context, secrets.Book, secrets.Component) error { return nil }
 

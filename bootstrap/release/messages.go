@@ -27,7 +27,7 @@ type Broker struct {
 
 // importScript goes by way of a file: the rabbitmqctl of 4.0 waits for ever for
 // definitions on its input (rabbitmq-server, issue 13157), and the "-" of its
-// help is not taken by others. There is no password in them.
+// help is not taken by others. There is no password in them, at most a hash.
 const importScript = `f=$(mktemp /tmp/definitions.XXXXXXXX) || exit
 cat >"$f" && rabbitmqctl --quiet import_definitions "$f" </dev/null
 status=$?

@@ -36,9 +36,12 @@ type Services interface {
 	Login(ctx context.Context, role string, user secrets.Value, password secrets.Value) (bool, error)
 	// Accounts are the names in use in the database.
 	Accounts(ctx context.Context) (Accounts, error)
-	// Broker runs rabbitmqctl with the secret on its standard input. A command
-	// that ran and said no is a refusal and no error.
-	Broker(ctx context.Context, input secrets.Value, args ...string) (refusal string, err error)
+	// BrokerLogin reports whether the broker lets somebody in, PutBrokerUser makes
+	// a user or gives one another password, DropBrokerUser deletes one; that
+	// there is none is no error.
+	BrokerLogin(ctx context.Context, user, password secrets.Value) (bool, error)
+	PutBrokerUser(ctx context.Context, user, password secrets.Value) error
+	DropBrokerUser(ctx context.Context, user string) error
 	// Publish writes one component's Secret.
 	Publish(ctx context.Context, book secrets.Book, component secrets.Component) error
 	// Roll restarts the pods of the workloads that read other secrets than the

@@ -1,7 +1,10 @@
 package release
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -161,37 +164,42 @@ func (w *school) Accounts(context.Context) (Accounts, error) {
 	return Accounts{App: "ssg", Replication: "repl", Replica: true}, nil
 }
 
-func (w *school) Broker(_ context.Context, input secrets.Value, args ...string) (string, error) {
-	if strings.Contains(strings.Join(args, " "), canary) {
-		w.t.Errorf("a password in the arguments: %v", args)
-	}
-	refusal := ""
-	err := w.call("rabbitmqctl "+args[0], func() {
-		_, known := w.broker[args[len(args)-1]]
-		switch args[0] {
-		case "authenticate_user":
-			if w.broker[args[1]] != input.Reveal() || !known {
-				refusal = "authentication failure"
-			}
-		case "add_user":
-			if known {
-				refusal = "user already exists"
-				return
-			}
-			w.broker[args[1]] = input.Reveal()
-		case "change_password":
-			w.broker[args[1]] = input.Reveal()
-		case "delete_user":
-			if !known {
-				refusal = "no such user"
-			}
-			delete(w.broker, args[1])
-		case "set_user_tags", "set_permissions":
-		default:
-			w.t.Errorf("not understood: %v", args)
-		}
+func (w *school) BrokerLogin(_ context.Context, user, password secrets.Value) (bool, error) {
+	ok := false
+	err := w.call("login to rabbitmq", func() {
+		kept, known := w.broker[user.Reveal()]
+		ok = known && kept == password.Reveal()
 	})
-	return refusal, err
+	return ok, err
+}
+
+func (w *school) PutBrokerUser(_ context.Context, user, password secrets.Value) error {
+	return w.call("rabbitmq's user "+user.Reveal(), func() { w.broker[user.Reveal()] = password.Reveal() })
+}
+
+func (w *school) DropBrokerUser(_ context.Context, user string) error {
+	return w.call("rabbitmq without "+user, func() { delete(w.broker, user) })
+}
+
+func TestABrokersUserGoesByTheHashOfItsPassword(t *testing.T) {
+	text, err := brokerUser(secrets.NewValue("ssg-2"), secrets.NewValue(canary))
+	if err != nil || strings.Contains(text, canary) {
+		t.Fatalf("%s, %v", text, err)
+	}
+	var got struct {
+		Users []struct {
+			Name string
+			Hash []byte `json:"password_hash"`
+		}
+		Permissions []struct{ User, Vhost string }
+	}
+	if err := json.Unmarshal([]byte(text), &got); err != nil || len(got.Users) != 1 || len(got.Permissions) != 1 || got.Permissions[0].User != "ssg-2" {
+		t.Fatalf("%s, %v", text, err)
+	}
+	hash := got.Users[0].Hash
+	if sum := sha256.Sum256(append(hash[:4:4], canary...)); !bytes.Equal(sum[:], hash[4:]) {
+		t.Error("the hash is of something else")
+	}
 }
 
 func (w *school) Publish(_ context.Context, book secrets.Book, c secrets.Component) error {

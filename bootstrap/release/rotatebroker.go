@@ -2,7 +2,6 @@ package release
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -48,53 +47,43 @@ func cutLast(s, sep string) (string, string, bool) {
 // volume only knows the Secret's.
 func (r Rotator) acceptBroker(ctx context.Context, s secrets.Rotation) error {
 	for _, set := range []secrets.Set{s.Old, s.New} {
-		user, password := set[secrets.RabbitMQUser].Reveal(), set[secrets.RabbitMQPassword]
-		if ok, err := r.brokerLets(ctx, user, password); err != nil || ok {
-			if err != nil {
-				return err
-			}
+		user, password := set[secrets.RabbitMQUser], set[secrets.RabbitMQPassword]
+		ok, err := r.Services.BrokerLogin(ctx, user, password)
+		if err == nil && ok {
 			continue
 		}
-		refusal, err := r.Services.Broker(ctx, password, "add_user", user)
-		if err == nil && refusal != "" {
-			refusal, err = r.Services.Broker(ctx, password, "change_password", user)
+		if err == nil {
+			err = r.Services.PutBrokerUser(ctx, user, password)
 		}
-		for _, args := range [][]string{{"set_user_tags", user, "administrator"}, {"set_permissions", "-p", "/", user, ".*", ".*", ".*"}} {
-			if err == nil && refusal == "" {
-				refusal, err = r.Services.Broker(ctx, secrets.Value{}, args...)
-			}
+		if err == nil {
+			err = r.mustLetIn(ctx, user, password)
 		}
 		if err != nil {
 			return err
-		}
-		if refusal != "" {
-			return errors.New("RabbitMQ takes no second user: " + refusal)
-		}
-		if ok, err := r.brokerLets(ctx, user, password); err != nil || !ok {
-			return errors.Join(fmt.Errorf("RabbitMQ does not let %s in", user), err)
 		}
 	}
 	return nil
 }
 
-func (r Rotator) retireBroker(ctx context.Context, s secrets.Rotation) error {
-	oldUser, oldPassword := s.Old[secrets.RabbitMQUser].Reveal(), s.Old[secrets.RabbitMQPassword]
-	newUser := s.New[secrets.RabbitMQUser].Reveal()
-	if ok, err := r.brokerLets(ctx, newUser, s.New[secrets.RabbitMQPassword]); err != nil || !ok {
-		return errors.Join(fmt.Errorf("RabbitMQ does not let %s in", newUser), err)
-	}
-	// Deleting twice is refused; whether the login is dead is asked anyway.
-	if _, err := r.Services.Broker(ctx, secrets.Value{}, "delete_user", oldUser); err != nil {
-		return err
-	}
-	ok, err := r.brokerLets(ctx, oldUser, oldPassword)
-	if err == nil && ok {
-		err = fmt.Errorf("RabbitMQ still lets %s in", oldUser)
+func (r Rotator) mustLetIn(ctx context.Context, user, password secrets.Value) error {
+	ok, err := r.Services.BrokerLogin(ctx, user, password)
+	if err == nil && !ok {
+		err = fmt.Errorf("RabbitMQ does not let %s in", user.Reveal())
 	}
 	return err
 }
 
-func (r Rotator) brokerLets(ctx context.Context, user string, password secrets.Value) (bool, error) {
-	refusal, err := r.Services.Broker(ctx, password, "authenticate_user", user)
-	return refusal == "", err
+func (r Rotator) retireBroker(ctx context.Context, s secrets.Rotation) error {
+	if err := r.mustLetIn(ctx, s.New[secrets.RabbitMQUser], s.New[secrets.RabbitMQPassword]); err != nil {
+		return err
+	}
+	old := s.Old[secrets.RabbitMQUser]
+	if err := r.Services.DropBrokerUser(ctx, old.Reveal()); err != nil {
+		return err
+	}
+	ok, err := r.Services.BrokerLogin(ctx, old, s.Old[secrets.RabbitMQPassword])
+	if err == nil && ok {
+		err = fmt.Errorf("RabbitMQ still lets %s in", old.Reveal())
+	}
+	return err
 }
