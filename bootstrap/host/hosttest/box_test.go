@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
@@ -52,6 +53,34 @@ func TestNothingWritesAcrossAPowerCut(t *testing.T) {
 		if got, _ := box.Exec("ls /run"); got != "systemd\n" {
 			t.Fatalf("/run after the cut: %q", got)
 		}
+	}
+}
+
+// On a starved computer it may take seconds until somebody reads what a program
+// wrote before it ended.
+func TestAProgramsOutputIsReadToItsEnd(t *testing.T) {
+	t.Parallel()
+	box := hosttest.New(t, hosttest.Config{})
+	out, status := box.Exec(`late=$(awk 'BEGIN { system("(sleep 1.5; echo late) &") }') && echo "got $late"`)
+	if out != "got late\n" || status != 0 {
+		t.Errorf("got %q, %d", out, status)
+	}
+}
+
+func TestAStalledLinkLosesNothingOfAnAnswer(t *testing.T) {
+	t.Parallel()
+	box := hosttest.New(t, hosttest.Config{})
+	// So much that cat ends while the pipe behind it is still full.
+	want := strings.Repeat("0123456789abcde\n", 90<<10/16)
+	box.WriteFile("/srv/answer", want, 0o644)
+	box.Command("stall", func(c *hosttest.Call) int {
+		box.Link.Stall(true)
+		time.AfterFunc(1500*time.Millisecond, func() { box.Link.Stall(false) })
+		return 0
+	})
+	out, err := box.Connect(t).Query(t.Context(), host.Command{Argv: []string{"sh", "-c", "stall; cat /srv/answer"}})
+	if err != nil || string(out) != want {
+		t.Errorf("got %d of %d bytes, %v", len(out), len(want), err)
 	}
 }
 
