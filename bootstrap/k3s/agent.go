@@ -77,7 +77,7 @@ func (a agent) Observe(ctx context.Context, r host.Reader) (agentState, error) {
 		return o, err
 	}
 	m := managed.Pairs(seen.Out)
-	if o.node.boot != m["boot"] {
+	if o.node.there && o.node.boot != m["boot"] {
 		o.node.ready, o.node.message = false, "has not reported since the box started"
 	}
 	o.unit, o.onDisk, o.running, o.line = seen.Units[agentKind.unit()], m["disk"], m["running"], string(redact([]byte(m["line"])))
