@@ -17,10 +17,6 @@ func archivePackages() []string { return []string{"libicu76", "libkrb5-3", "libs
 
 // archive lays out the packages that the box's apt finds, below the mirror.
 func (b *builder) archive(ctx context.Context) error {
-	sources, err := debian.Sources("/etc", suite)
-	if err != nil {
-		return err
-	}
 	recipe := &store.Recipe{}
 	recipe.Add("suite", suite)
 	recipe.Add("packages", archivePackages()...)
@@ -28,6 +24,10 @@ func (b *builder) archive(ctx context.Context) error {
 		return fmt.Errorf("describe archive: %w", err)
 	}
 	dir, err := b.get(ctx, "debian-archive", recipe, func(ctx context.Context, dir string, log *os.File) error {
+		sources, err := debian.Find(ctx, "/etc", suite)
+		if err != nil {
+			return err
+		}
 		fetched, err := os.MkdirTemp("", "packages-")
 		if err != nil {
 			return err

@@ -39,14 +39,14 @@ func (b *builder) allPackages(ctx context.Context, product string, names []strin
 type fetcher func(ctx context.Context, sources string, packages []string, dir string, log io.Writer) error
 
 func (b *builder) unpacked(ctx context.Context, product string, names []string, fetch fetcher) (string, error) {
-	sources, err := debian.Sources("/etc", suite)
-	if err != nil {
-		return "", err
-	}
 	recipe := &store.Recipe{}
 	recipe.Add("suite", suite)
 	recipe.Add("packages", names...)
 	return b.get(ctx, product, recipe, func(ctx context.Context, dir string, log *os.File) error {
+		sources, err := debian.Find(ctx, "/etc", suite)
+		if err != nil {
+			return err
+		}
 		fetched, err := os.MkdirTemp("", "packages-")
 		if err != nil {
 			return err

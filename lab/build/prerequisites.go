@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"os"
 	"os/exec"
-	"strings"
+
+	"github.com/omkar619-dev/ssg-bootstrap/lab/workstation"
 )
 
 // prerequisites are the Debian packages that the builds call or link.
@@ -29,32 +29,10 @@ func Prerequisites(ctx context.Context, log *slog.Logger) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	log.Info("installing packages", "names", strings.Join(missing, " "))
-	if err := privileged(ctx, "apt-get", "-q", "update"); err != nil {
-		return fmt.Errorf("update package lists: %w", err)
-	}
-	install := append([]string{"apt-get", "-q", "install", "--yes", "--no-install-recommends"}, missing...)
-	if err := privileged(ctx, install...); err != nil {
-		return fmt.Errorf("install %s: %w", strings.Join(missing, " "), err)
-	}
-	return nil
+	return workstation.Here().Install(ctx, log, missing)
 }
 
 func installed(ctx context.Context, name string) bool {
 	status, err := exec.CommandContext(ctx, "dpkg-query", "--show", "--showformat=${db:Status-Status}", name).Output()
 	return err == nil && string(status) == "installed"
-}
-
-// privileged runs a command as root, through sudo if need be.
-func privileged(ctx context.Context, argv ...string) error {
-	argv = append([]string{"env", "DEBIAN_FRONTEND=noninteractive"}, argv...)
-	if os.Geteuid() != 0 {
-		argv = append([]string{"sudo"}, argv...)
-	}
-	command := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	out, err := command.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, out)
-	}
-	return nil
 }

@@ -12,13 +12,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/build/debian"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/build/store"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/workstation"
 )
 
 // suite is the Debian release on the box.
@@ -128,56 +128,35 @@ func runMake(ctx context.Context, dir, logFile string) error {
 		}
 		defer os.Remove(filepath.Join(dir, name))
 	}
-	args := []string{"sh", "./make.sh", suite, fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), DefaultName}
-	sources, err := debian.Sources("/etc", suite)
-	switch {
-	case errors.Is(err, debian.ErrNoSources):
-		// Not a Debian: mmdebstrap knows where Debian's archive is.
-	case err != nil:
+	if err := workstation.Here().MayBeRoot(); err != nil {
 		return fmt.Errorf("make image: %w", err)
-	default:
-		file, err := os.CreateTemp("", "lab-*.sources")
-		if err != nil {
-			return fmt.Errorf("make image: %w", err)
-		}
-		defer os.Remove(file.Name())
-		_, err = file.WriteString(sources)
-		if err := errors.Join(err, file.Close()); err != nil {
-			return fmt.Errorf("make image: %w", err)
-		}
-		args = append(args, file.Name())
 	}
+	args := []string{"sh", "./make.sh", suite, fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), DefaultName}
+	sources, err := debian.Find(ctx, "/etc", suite)
+	if err != nil {
+		return fmt.Errorf("make image: %w", err)
+	}
+	file, err := os.CreateTemp("", "lab-*.sources")
+	if err != nil {
+		return fmt.Errorf("make image: %w", err)
+	}
+	defer os.Remove(file.Name())
+	_, err = file.WriteString(sources)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("make image: %w", err)
+	}
+	args = append(args, file.Name())
 	log, err := os.Create(logFile)
 	if err != nil {
 		return fmt.Errorf("make image: %w", err)
 	}
 	defer log.Close()
-	command := asRoot(ctx, args...)
+	command := workstation.Here().AsRoot(ctx, args...)
 	command.Dir, command.Stdout, command.Stderr = dir, log, log
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("make image: %w", errors.Join(err, ctx.Err()))
 	}
 	return nil
-}
-
-// asRoot runs a command as root: directly, or through sudo, which may ask for
-// the workstation's password on the terminal.
-func asRoot(ctx context.Context, args ...string) *exec.Cmd {
-	if os.Getuid() != 0 {
-		args = append([]string{"sudo"}, args...)
-	}
-	command := exec.CommandContext(ctx, args[0], args[1:]...)
-	// Asked to stop, all of a script's tools tidy up; killed, they cannot. Under
-	// sudo only the terminal can ask: it does, and a group of its own would keep
-	// sudo from the terminal where it asks for the password.
-	if os.Getuid() == 0 {
-		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-		command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGINT) }
-	} else {
-		command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
-	}
-	command.WaitDelay = 20 * time.Second
-	return command
 }
 
 // seal boots the new disk once, so that no reset pays for what a first boot

@@ -2,15 +2,14 @@ package vm
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/build/debian"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/workstation"
 )
 
 // programs are what the lab runs, and the Debian packages that bring them.
@@ -34,11 +33,11 @@ func (l Lab) prerequisites(ctx context.Context) error {
 		}
 	}
 	// Other releases than Debian do not trust its archive by themselves.
-	if _, err := os.Stat("/usr/share/keyrings/debian-archive-keyring.gpg"); err != nil {
+	if _, err := os.Stat(debian.Keyring); err != nil {
 		missing = append(missing, "debian-archive-keyring")
 	}
 	if len(missing) > 0 {
-		if err := l.install(ctx, missing); err != nil {
+		if err := workstation.Here().Install(ctx, l.Log, missing); err != nil {
 			return err
 		}
 	}
@@ -57,32 +56,6 @@ func installed(program string) bool {
 	return err == nil
 }
 
-func (l Lab) install(ctx context.Context, packages []string, options ...string) error {
-	l.Log.Info("installing with apt", "packages", strings.Join(packages, " "))
-	if err := apt(ctx, append(options, "update")...); err != nil {
-		return fmt.Errorf("update package lists: %w", err)
-	}
-	args := append(options, "install", "--yes", "--no-install-recommends")
-	if err := apt(ctx, append(args, packages...)...); err != nil {
-		return fmt.Errorf("install %s: %w", strings.Join(packages, " "), err)
-	}
-	return nil
-}
-
-func apt(ctx context.Context, args ...string) error {
-	args = append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-oDPkg::Lock::Timeout=300"}, args...)
-	said, err := asRoot(ctx, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w: %s", errors.Join(err, ctx.Err()), tail(string(said), 10))
-	}
-	return nil
-}
-
-func tail(text string, lines int) string {
-	all := strings.Split(strings.TrimSpace(text), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
-}
-
 // installEmulator takes QEMU from backports on Debian 12, whose own one cannot
 // run a box on two threads, and the distribution's elsewhere.
 func (l Lab) installEmulator(ctx context.Context) error {
@@ -98,7 +71,7 @@ func (l Lab) installEmulator(ctx context.Context) error {
 		}
 		l.Log.Warn("QEMU cannot be had from backports; Debian 12's own will emulate on one thread, half as fast", "err", err)
 	}
-	return l.install(ctx, packages)
+	return workstation.Here().Install(ctx, l.Log, packages)
 }
 
 // installBackport gives apt the machine's own sources with backports added, for
@@ -113,7 +86,7 @@ func (l Lab) installBackport(ctx context.Context, packages []string) error {
 		return fmt.Errorf("install QEMU: %w", err)
 	}
 	// As root apt leaves files of its own there.
-	defer func() { _ = asRoot(context.WithoutCancel(ctx), "rm", "-rf", dir).Run() }()
+	defer func() { _ = workstation.Here().AsRoot(context.WithoutCancel(ctx), "rm", "-rf", dir).Run() }()
 	if err := os.Chmod(dir, 0o755); err != nil {
 		return fmt.Errorf("install QEMU: %w", err)
 	}
@@ -124,7 +97,7 @@ func (l Lab) installBackport(ctx context.Context, packages []string) error {
 	if err := os.MkdirAll(filepath.Join(dir, "lists", "partial"), 0o755); err != nil {
 		return fmt.Errorf("install QEMU: %w", err)
 	}
-	return l.install(ctx, packages,
+	return workstation.Here().Install(ctx, l.Log, packages,
 		"-oDir::Etc::SourceList="+list,
 		"-oDir::Etc::SourceParts=-",
 		"-oDir::State::Lists="+filepath.Join(dir, "lists"),

@@ -17,11 +17,15 @@ import (
 var ErrNoSources = errors.New("no Debian archive among the machine's apt sources")
 
 // Sources returns the machine's own Debian sources for another suite, as the
-// content of a deb822 file. etc is the machine's /etc.
+// content of a deb822 file. etc is the machine's /etc. Those of Ubuntu and other
+// relatives look alike and lead elsewhere.
 func Sources(etc, suite string) (string, error) {
-	codename, err := hostCodename(filepath.Join(etc, "os-release"))
+	system, codename, err := machineRelease(filepath.Join(etc, "os-release"))
 	if err != nil {
 		return "", fmt.Errorf("read apt sources: %w", err)
+	}
+	if system != "debian" {
+		return "", fmt.Errorf("%w: this is %s", ErrNoSources, system)
 	}
 	var found []string
 	for _, pattern := range []string{"apt/sources.list", "apt/sources.list.d/*.list", "apt/sources.list.d/*.sources"} {
@@ -42,24 +46,31 @@ func Sources(etc, suite string) (string, error) {
 		}
 	}
 	if len(found) == 0 {
-		return "", fmt.Errorf("%w (looked for suite %s): add one, then run again", ErrNoSources, codename)
+		return "", fmt.Errorf("%w: looked for suite %s", ErrNoSources, codename)
 	}
 	return strings.Join(found, "\n"), nil
 }
 
-// hostCodename names the release that the machine runs, for it is what its
+// machineRelease names the system and its release, for the latter is what its
 // sources say where ours are to say another.
-func hostCodename(path string) (string, error) {
+func machineRelease(path string) (system, codename string, err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	for line := range strings.Lines(string(content)) {
-		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "VERSION_CODENAME="); ok {
-			return strings.Trim(name, `"`), nil
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		switch value = strings.Trim(value, `"`); key {
+		case "ID":
+			system = value
+		case "VERSION_CODENAME":
+			codename = value
 		}
 	}
-	return "", fmt.Errorf("%s names no VERSION_CODENAME", path)
+	if system == "" || codename == "" {
+		return "", "", fmt.Errorf("%s lacks ID or VERSION_CODENAME", path)
+	}
+	return system, codename, nil
 }
 
 // stanzas translates the deb822 stanzas that serve codename.
@@ -114,7 +125,7 @@ func lines(content, codename, suite string) []string {
 func signedBy(options string) string {
 	for option := range strings.FieldsSeq(options) {
 		if key, ok := strings.CutPrefix(option, "signed-by="); ok {
-			return key
+			return strings.Trim(key, `"`)
 		}
 	}
 	return ""

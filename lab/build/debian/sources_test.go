@@ -3,6 +3,7 @@ package debian
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -97,5 +98,87 @@ func TestSourcesOfAMachineWithoutDebian(t *testing.T) {
 	etc := machine(t, map[string]string{"apt/sources.list": "deb http://other.example/node nodistro main\n"})
 	if _, err := Sources(etc, "trixie"); !errors.Is(err, ErrNoSources) {
 		t.Errorf("error = %v, want %v", err, ErrNoSources)
+	}
+}
+
+// TestSourcesOfARelativeOfDebian: Ubuntu's archive has a main as well, and no
+// suite of Debian's.
+func TestSourcesOfARelativeOfDebian(t *testing.T) {
+	etc := machine(t, map[string]string{"apt/sources.list.d/ubuntu.sources": "Types: deb\nURIs: http://archive.example/ubuntu\nSuites: noble noble-updates\nComponents: main universe\n"})
+	write(t, filepath.Join(etc, "os-release"), "ID=ubuntu\nID_LIKE=debian\nVERSION_CODENAME=noble\n")
+	if got, err := Sources(etc, "trixie"); !errors.Is(err, ErrNoSources) {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+// tool puts a program of the name at the head of PATH.
+func tool(t *testing.T, name, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, name), "#!/bin/sh\n"+script)
+	if err := os.Chmod(filepath.Join(dir, name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+}
+
+func write(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestElsewhereMmdebstrapKnowsTheArchive stands in for mmdebstrap up to its
+// first hook, which it runs with the tree that it begins.
+func TestElsewhereMmdebstrapKnowsTheArchive(t *testing.T) {
+	etc := machine(t, map[string]string{})
+	write(t, filepath.Join(etc, "os-release"), "ID=ubuntu\nVERSION_CODENAME=noble\n")
+	tool(t, "mmdebstrap", `
+for word; do
+  case $word in --setup-hook=*) hook=${word#*=} ;; esac
+  before=${last-} last=$word
+done
+mkdir -p "$last/etc/apt"
+printf 'deb http://archive.example/debian %s main\ndeb [signed-by="/keys/a.gpg"] http://archive.example/security %s-security main\n' "$before" "$before" >"$last/etc/apt/sources.list"
+sh -c "$hook" exec "$last"
+`)
+	got, err := Find(t.Context(), etc, "trixie")
+	want := `Types: deb
+URIs: http://archive.example/debian
+Suites: trixie
+Components: main
+Signed-By: ` + Keyring + `
+
+Types: deb
+URIs: http://archive.example/security
+Suites: trixie-security
+Components: main
+Signed-By: /keys/a.gpg
+`
+	if err != nil || got != want {
+		t.Errorf("got %v\n%s\nwant\n%s", err, got, want)
+	}
+}
+
+func TestAnMmdebstrapThatTellsNothingIsQuoted(t *testing.T) {
+	etc := machine(t, map[string]string{})
+	tool(t, "mmdebstrap", "echo 'E: no such suite' >&2; exit 25\n")
+	if _, err := Find(t.Context(), etc, "trixie"); !errors.Is(err, ErrNoSources) || !strings.Contains(err.Error(), "E: no such suite") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestTheRealMmdebstrapTells is of the one that is installed here.
+func TestTheRealMmdebstrapTells(t *testing.T) {
+	if _, err := exec.LookPath("mmdebstrap"); err != nil {
+		t.Skip("mmdebstrap is not installed here")
+	}
+	got, err := ask(t.Context(), "trixie")
+	if err != nil || !strings.Contains(got, "\nSuites: trixie\n") || !strings.Contains(got, "\nSuites: trixie-security\n") || strings.Count(got, "Signed-By: ") != strings.Count(got, "URIs: ") {
+		t.Errorf("got %v\n%s", err, got)
 	}
 }

@@ -54,7 +54,7 @@ func up(ctx context.Context, l *lab, options upOptions) error {
 		return err
 	}
 	if !options.noBuild {
-		if err := buildReleases(ctx, l); err != nil {
+		if _, err := buildAll(ctx, l, opened); err != nil {
 			return err
 		}
 	}
@@ -100,10 +100,7 @@ func newBuild(l *lab) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := buildReleases(command.Context(), l); err != nil {
-				return err
-			}
-			image, err := opened.EnsureImage(command.Context())
+			image, err := buildAll(command.Context(), l, opened)
 			if err != nil {
 				return err
 			}
@@ -113,9 +110,15 @@ func newBuild(l *lab) *cobra.Command {
 	}
 }
 
-func buildReleases(ctx context.Context, l *lab) error {
+// buildAll builds what is missing. What asks for the owner's password comes
+// first: half an hour later nobody sits there any more.
+func buildAll(ctx context.Context, l *lab, opened vm.Lab) (vm.Image, error) {
 	if err := build.Prerequisites(ctx, l.log); err != nil {
-		return err
+		return vm.Image{}, err
 	}
-	return build.All(ctx, l.log)
+	image, err := opened.EnsureImage(ctx)
+	if err != nil {
+		return vm.Image{}, err
+	}
+	return image, build.All(ctx, l.log)
 }
