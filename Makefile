@@ -4,6 +4,8 @@ BIN := bin/ssg-bootstrap
 # Where goroutines meet. The kill-anywhere tests of the rest use what these
 # packages hold and would take four times as long.
 RACE := ./bootstrap/host/... ./bootstrap/step ./bootstrap/report ./bootstrap/artifact ./bootstrap/wait ./bootstrap/cli/...
+# The race detector is C; a machine with Go and nothing else does without it.
+RACING := $(if $(shell command -v $${CC:-gcc}),-race)
 # The newest CPU level that the 2008 PC has; a workstation of its age can run the client too.
 export GOAMD64 = v1
 
@@ -20,7 +22,8 @@ build: ## build bin/ssg-bootstrap (static)
 .PHONY: test
 test: ## all hermetic tests: no root, no network, race detector where things run side by side
 	go vet ./...
-	go test -race -timeout 20m $(RACE)
+	@$(if $(RACING),,echo "no C compiler here: the race detector stays off")
+	go test $(RACING) -timeout 20m $(RACE)
 	go test -timeout 20m $$(go list ./... | grep -vxF "$$(go list $(RACE))")
 	cd lab && go vet ./... && go test -timeout 20m ./...
 	cd lab/tailnet && go vet ./... && go test -timeout 20m ./...
@@ -67,8 +70,13 @@ demo: build lab ## start the emulated Core 2 Duo, install on it, measure it, sho
 	@echo "  README.md           how to point it at a real box"
 
 .PHONY: recording
-recording: build lab ## record an install on the emulated Core 2 Duo: docs/recording/install.svg
+recording: recording-tools build lab ## record an install on the fresh emulated Core 2 Duo: docs/recording/install.svg
 	@$(LAB_SECRETS) docs/recording/record.sh $(CURDIR)/$(BIN) "$$($(LAB) env config)"
+
+# What is missing is told before half an hour of building.
+.PHONY: recording-tools
+recording-tools:
+	@docs/recording/record.sh --tools
 
 .PHONY: e2e
 e2e: build lab-build ## the core path on the emulated box, every figure printed
