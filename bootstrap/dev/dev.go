@@ -106,8 +106,9 @@ func (c Cluster) Up(ctx context.Context) (bool, error) {
 func (c Cluster) createArgs() []string {
 	args := []string{
 		"k3d", "cluster", "create", c.Name, "--wait", "--timeout", "5m",
-		// Loopback only: the application's default passwords are nobody's
-		// business on the network that this computer is in.
+		// Loopback only: neither the API, which k3d would show to everybody, nor
+		// the application is the business of the network that this computer is in.
+		"--api-port", "127.0.0.1:random",
 		"--port", "127.0.0.1:" + strconv.Itoa(c.Port) + ":80@loadbalancer",
 		"--kubeconfig-update-default", "--kubeconfig-switch-context=false",
 	}

@@ -47,7 +47,7 @@ func (d *desk) Run(_ context.Context, argv []string, seen func(string)) ([]byte,
 const (
 	daemon = "docker version --format {{.Server.Version}}"
 	list   = "k3d cluster list --output json"
-	create = "k3d cluster create dev --wait --timeout 5m --port 127.0.0.1:8080:80@loadbalancer --kubeconfig-update-default --kubeconfig-switch-context=false --image rancher/k3s:v1.36.4-k3s1"
+	create = "k3d cluster create dev --wait --timeout 5m --api-port 127.0.0.1:random --port 127.0.0.1:8080:80@loadbalancer --kubeconfig-update-default --kubeconfig-switch-context=false --image rancher/k3s:v1.36.4-k3s1"
 	start  = "k3d cluster start dev --wait --timeout 5m"
 	merge  = "k3d kubeconfig merge dev --kubeconfig-merge-default --kubeconfig-switch-context=false"
 )
