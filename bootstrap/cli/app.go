@@ -12,6 +12,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
 
 const program = "ssg-bootstrap"
@@ -37,6 +38,9 @@ type app struct {
 
 	mu       sync.Mutex
 	reporter report.Reporter
+	// past is what is remembered of what this run is about; nil before that is
+	// known.
+	past *history
 	// forever is set for work that only Ctrl-C ends.
 	forever bool
 }
@@ -85,6 +89,34 @@ func (a *app) close() {
 	if a.reporter != nil {
 		a.reporter.Close()
 	}
+	if a.past != nil {
+		if err := a.past.save(); err != nil {
+			a.logger().Warn("history not saved", "error", err)
+		}
+	}
+}
+
+// about says what this run is about, a host or a cluster, whose history it
+// continues. Of two hosts it is the first.
+func (a *app) about(name string) *history {
+	h := loadHistory(a.stateDir(), name)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.past == nil {
+		a.past = h
+	}
+	return h
+}
+
+// task reports work that is no step of the plan.
+func (a *app) task(id step.ID, title string) (note func(string), end func(error)) {
+	see := a.report().Event
+	a.mu.Lock()
+	if a.past != nil {
+		see = a.past.task(see)
+	}
+	a.mu.Unlock()
+	return report.Task(see, a.env.Now, id, title)
 }
 
 // tell says something on standard error that is no event.

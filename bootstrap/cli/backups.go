@@ -52,7 +52,7 @@ func (a *app) withBackup(host, id string, read func(name string, v *vault.Vault,
 // addName is --host for commands that do not connect.
 func addName(a *app, cmd *cobra.Command, host *string) {
 	cmd.Flags().StringVar(host, "host", "", "the box whose backups are meant: its `name`")
-	complete(cmd, "host", func() []string { return a.hostNames() })
+	complete(cmd, "host", a.hostNames)
 }
 
 // BackupEntry is one backup in a list, as programs get it.
@@ -169,6 +169,7 @@ func newCmdBackupShow(a *app) *cobra.Command {
 		RunE:    func(_ *cobra.Command, args []string) error { return backupShowRun(a, host, latest(args)) },
 	}
 	addName(a, cmd, &host)
+	cmd.ValidArgsFunction = a.backupIDs(&host)
 	return cmd
 }
 
@@ -245,6 +246,7 @@ func newCmdBackupVerify(a *app) *cobra.Command {
 		},
 	}
 	addName(a, cmd, &host)
+	cmd.ValidArgsFunction = a.backupIDs(&host)
 	return cmd
 }
 

@@ -39,6 +39,7 @@ there are not overwritten.`,
 		RunE:    func(_ *cobra.Command, args []string) error { return backupUnpackRun(a, host, latest(args), into) },
 	}
 	addName(a, cmd, &host)
+	cmd.ValidArgsFunction = a.backupIDs(&host)
 	cmd.Flags().StringVar(&into, "into", "", "the `folder`; it is made if it is not there")
 	return cmd
 }

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -61,6 +63,45 @@ func TestHistoryIsKeptPerHostAndSurvivesDamage(t *testing.T) {
 	}
 	if got := loadHistory(dir, "root@box:22"); got.last("k3s-server") != 0 {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// TestALongWorkIsRememberedByItsTitle also holds that a short one is not, that a
+// failed one changes nothing, and that two kinds of work do not mix.
+func TestALongWorkIsRememberedByItsTitle(t *testing.T) {
+	dir := t.TempDir()
+	play := func(h *history, title string, took time.Duration, end step.Kind) (last time.Duration) {
+		see := h.task(func(e step.Event) { last = max(last, e.Last) })
+		see(step.Event{Kind: step.StepStarted, Step: "rotate", Title: title})
+		see(step.Event{Kind: end, Step: "rotate", Title: title, Took: took, Time: time.Now()})
+		return last
+	}
+	h := loadHistory(dir, "oldpc")
+	play(h, "rotate mysql", 200*time.Second, step.StepDone)
+	play(h, "rotate mysql", time.Hour, step.StepFailed)
+	play(h, "look at oldpc", time.Second, step.StepDone)
+	if err := h.save(); err != nil {
+		t.Fatal(err)
+	}
+	h = loadHistory(dir, "oldpc")
+	for title, want := range map[string]time.Duration{"rotate mysql": 200 * time.Second, "rotate jwt": 0, "look at oldpc": 0} {
+		if got := play(h, title, 0, step.StepDone); got != want {
+			t.Errorf("%s took %s last time, want %s", title, got, want)
+		}
+	}
+	if h.last("rotate") != 0 {
+		t.Error("work is taken for a step of the plan")
+	}
+}
+
+func TestARunThatWaitedForNothingWritesNoHistory(t *testing.T) {
+	_, a := newWorld(t)
+	h := a.about("oldpc")
+	_, end := a.task("facts", "look at oldpc")
+	end(nil)
+	a.close()
+	if _, err := os.Stat(h.path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s: %v", h.path, err)
 	}
 }
 

@@ -61,16 +61,6 @@ func chooseHost(cfg spec.Config, flag string) (string, error) {
 	return "", fault.New(fault.Usage, "add --host user@address, or write a configuration with `ssg-bootstrap init`", "which box? There is no --host and no configuration")
 }
 
-// hostNames are the configured hosts, for completion; a broken configuration
-// completes nothing.
-func (a *app) hostNames() []string {
-	cfg, err := a.loadConfig()
-	if err != nil {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(cfg.Hosts))
-}
-
 // target resolves a host as ssh would, with what the configuration says first.
 func (a *app) target(ctx context.Context, cfg spec.Config, name, hostKey string) (host.Target, error) {
 	known := make(map[string]host.TargetConfig, len(cfg.Hosts))

@@ -42,6 +42,7 @@ of your kubeconfig, which fetches the images itself.`,
 	cmd.Flags().StringVar(&o.imageTag, "image-tag", "", "the application's image `tag` (default: the configuration's, else the one that is deployed)")
 	cmd.Flags().StringVar(&o.context, "context", "", "a `context` of your kubeconfig instead of a box")
 	complete(cmd, "profile", profileNames)
+	complete(cmd, "context", a.contexts)
 	return cmd
 }
 
@@ -153,6 +154,7 @@ func (a *app) contextRelease(name, profile, tag string) (release.Input, *cluster
 			return release.Input{}, nil, err
 		}
 	}
+	a.about("context-" + name)
 	in, err := a.releaseInput("context-"+name, r, p)
 	if err != nil {
 		return in, nil, err

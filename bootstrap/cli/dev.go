@@ -96,6 +96,9 @@ func newCmdDevDown(a *app) *cobra.Command {
 	return cmd
 }
 
+// state names what this computer keeps of the cluster, as `--context` does.
+func (o devOptions) state() string { return "context-k3d-" + o.name }
+
 // cluster describes the cluster, after a look at what this computer has.
 func (o devOptions) cluster(ctx context.Context, note func(string)) (dev.Cluster, error) {
 	if !regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`).MatchString(o.name) {
@@ -138,7 +141,7 @@ func (o devOptions) input(a *app) (release.Input, error) {
 	}
 	p := profiles.Profile{Name: "local"}
 	p.Chart.Values = local
-	return a.releaseInput("context-k3d-"+o.name, spec.Release{ImageTag: o.imageTag, Values: o.values}, p)
+	return a.releaseInput(o.state(), spec.Release{ImageTag: o.imageTag, Values: o.values}, p)
 }
 
 func localValues() (map[string]any, error) {
@@ -154,6 +157,7 @@ func localValues() (map[string]any, error) {
 }
 
 func devUpRun(ctx context.Context, a *app, o devOptions) error {
+	a.about(o.state())
 	in, err := o.input(a)
 	if err != nil {
 		return err
@@ -199,6 +203,7 @@ type DevData struct {
 }
 
 func devLoadRun(ctx context.Context, a *app, o devOptions, refs []string) error {
+	a.about(o.state())
 	if len(refs) == 0 {
 		in, err := o.input(a)
 		if err != nil {
@@ -225,6 +230,7 @@ func devLoadRun(ctx context.Context, a *app, o devOptions, refs []string) error 
 }
 
 func devDownRun(ctx context.Context, a *app, o devOptions) error {
+	a.about(o.state())
 	c, err := o.existing(ctx, nil)
 	if err != nil {
 		return err

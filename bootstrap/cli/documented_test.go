@@ -115,6 +115,74 @@ func TestEveryDocumentedCommandIsRunByATest(t *testing.T) {
 	}
 }
 
+// elsewhere marks what the documents tell to type that no test of `make test`
+// types: by the first word, or by make and its target. What is neither here nor
+// ours has to be tried or marked before it is told.
+func elsewhere() map[string]string {
+	return map[string]string{
+		"make build":    "what each test of the program itself does by other means",
+		"make test":     "runs this test",
+		"make demo":     "the lab: QEMU, half an hour of building, apt as root",
+		"make e2e":      "the lab",
+		"make e2e-full": "the lab, and a day",
+		"make figures":  "a computer that has nothing else to do",
+		"kubectl":       "a cluster: lab/e2e has one, and the same client's library",
+		"source":        "a shell; the script that it reads is made in usage.txtar",
+	}
+}
+
+// blocks are the lines of a document's blocks of commands. Configuration and
+// what the program prints stand in blocks as well.
+func blocks(t *testing.T) []commandLine {
+	t.Helper()
+	other := regexp.MustCompile(`^(#|-|\||~/|[a-z]+:( |$))`)
+	var out []commandLine
+	for _, file := range pages(t) {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, inside := "", false
+		for line := range strings.Lines(string(data)) {
+			// Indented text goes on with a list unless an empty line is before it.
+			inside = strings.HasPrefix(line, "    ") && (inside || strings.TrimSpace(before) == "")
+			before = line
+			text, _, _ := strings.Cut(strings.TrimSpace(line), " #")
+			if inside && text != "" && !other.MatchString(text) {
+				out = append(out, commandLine{filepath.ToSlash(strings.TrimPrefix(file, "../../")), strings.Fields(text)})
+			}
+		}
+	}
+	return out
+}
+
+func TestWhatTheDocumentsTellToTypeIsTriedOrMarked(t *testing.T) {
+	marks, used := elsewhere(), map[string]bool{}
+	lines := blocks(t)
+	if len(lines) < 40 {
+		t.Fatalf("only %d lines are told to be typed", len(lines))
+	}
+	for _, c := range lines {
+		what := strings.TrimPrefix(c.words[0], "bin/")
+		if what == program {
+			// TestEveryDocumentedCommandIsRunByATest knows these.
+			continue
+		}
+		if what == "make" && len(c.words) > 1 {
+			what += " " + c.words[1]
+		}
+		used[what] = true
+		if marks[what] == "" {
+			t.Errorf("%s tells to type %q, which no test does and which is not marked", c.document, strings.Join(c.words, " "))
+		}
+	}
+	for what := range marks {
+		if !used[what] {
+			t.Errorf("%q is marked, and no document tells to type it", what)
+		}
+	}
+}
+
 // TestTargetsOfTheDocumentsExist holds what a reader is told to make.
 func TestTargetsOfTheDocumentsExist(t *testing.T) {
 	targets := source(t, "../../Makefile") + source(t, "../../lab/lab.mk")

@@ -43,7 +43,7 @@ another box's cluster, and runs pods for it.`,
 	o.specFlags.add(a, cmd)
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask before restarting a k3s that serves")
 	cmd.Flags().StringVar(&o.restore, "restore", "", "bring the backup with this `ID` back onto an empty box; latest for the newest, none for no backup")
-	_ = cmd.RegisterFlagCompletionFunc("restore", cobra.FixedCompletions([]string{"latest", noRestore}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("restore", a.backupIDs(&o.host, "latest", noRestore))
 	cmd.Flags().BoolVar(&o.adopt, "adopt", false, "change what somebody else configured; see it first with plan --diff")
 	return cmd
 }
@@ -238,9 +238,13 @@ const keepUploads = 7
 // long each step took.
 func (s *session) carryOut(ctx context.Context, p measuredPlan, o step.Options, see step.Observer) (step.Result, error) {
 	rep := s.a.report()
-	rep.Expect(s.expectations(p))
+	expected := s.expectations(p)
+	rep.Expect(expected)
 	o.Rate = p.rate()
 	result, err := step.Converge(ctx, s.steps, s.client, p.Plan, o, func(e step.Event) {
+		if e.Kind == step.StepStarted {
+			e.Last = expected[e.Step].Last
+		}
 		rep.Event(e)
 		s.past.see(e)
 		see(e)

@@ -43,6 +43,7 @@ backup. For a box that lost its disk, use install: it offers its backups.`,
 		},
 	}
 	o.hostFlags.add(a, cmd)
+	cmd.ValidArgsFunction = a.backupIDs(&o.host)
 	cmd.Flags().StringSliceVar(&o.only, "only", nil, "the `part` to restore: "+strings.Join(recovery.Restorable(), " or ")+"; may be repeated")
 	cmd.Flags().BoolVar(&o.yes, "yes", false, "do not ask before data are replaced")
 	cmd.Flags().BoolVar(&o.noBackup, "no-backup", false, "do not back up first what is replaced, as when it is damaged")

@@ -1,30 +1,39 @@
 package cli
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/spf13/cobra"
 
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
 )
 
-const about = `Make a production-shape Kubernetes box of an old PC.
+const purpose = `Make a production-shape Kubernetes box of an old PC.
 
 Type the same line for the first time, the tenth time and after the disk died:
 
   ssg-bootstrap install --host oldpc
 
 It brings the box from a fresh Debian to a Ready k3s cluster, changes only what
-differs, and continues where a broken run stopped.
+differs, and continues where a broken run stopped.`
 
-Exit statuses: 0 done, 1 failed, 2 usage or configuration, 3 plan --exit-code
-found changes, 4 the host cannot be reached or refuses us, 5 preflight refused,
-130 interrupted.`
+// about says what the program is for, and what its exit statuses mean.
+func about() string {
+	var statuses []string
+	for _, e := range fault.Exits() {
+		statuses = append(statuses, fmt.Sprint(e.Exit, " ", e.Means))
+	}
+	return purpose + "\n\n" + report.Wrap("Exit statuses: "+strings.Join(statuses, "; ")+".", helpWidth)
+}
 
 // newRoot lists every command.
 func newRoot(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:           program,
 		Short:         "Make a production-shape Kubernetes box of an old PC",
-		Long:          about,
+		Long:          about(),
 		Example:       "  ssg-bootstrap init\n  ssg-bootstrap plan --host oldpc\n  ssg-bootstrap install --host oldpc",
 		Args:          onlyCommands,
 		SilenceErrors: true,
@@ -68,6 +77,7 @@ func newRoot(a *app) *cobra.Command {
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	describeGenerated(root)
+	completeNoFiles(root)
 	return root
 }
 
@@ -97,7 +107,7 @@ type hostFlags struct {
 func (f *hostFlags) add(a *app, cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.host, "host", "", "the box: a `name` in the configuration, an alias in ~/.ssh/config, or user@address:port")
 	cmd.Flags().StringVar(&f.hostKey, "host-key", "", "accept the host key with this `fingerprint` (SHA256:…) and pin it")
-	complete(cmd, "host", func() []string { return a.hostNames() })
+	complete(cmd, "host", a.reachable)
 	_ = cmd.RegisterFlagCompletionFunc("host-key", cobra.NoFileCompletions)
 }
 
@@ -116,7 +126,7 @@ type specFlags struct {
 
 func (f *specFlags) add(a *app, cmd *cobra.Command) {
 	cmd.Flags().StringVar(&f.join, "join", "", "make the box an agent of this other `host`'s cluster; hosts.NAME.join makes it lasting")
-	complete(cmd, "join", func() []string { return a.hostNames() })
+	complete(cmd, "join", a.hostNames)
 	cmd.Flags().StringVar(&f.profile, "profile", "", "a built-in `profile`, the path of one, or auto (default: the configuration's, else auto)")
 	cmd.Flags().StringSliceVar(&f.only, "only", nil, "only this `step`; may be repeated")
 	cmd.Flags().StringSliceVar(&f.skip, "skip", nil, "without this `step`; may be repeated")
@@ -125,13 +135,4 @@ func (f *specFlags) add(a *app, cmd *cobra.Command) {
 	complete(cmd, "profile", profileNames)
 	complete(cmd, "only", stepNames)
 	complete(cmd, "skip", stepNames)
-}
-
-func complete(cmd *cobra.Command, flag string, values func() []string) {
-	err := cmd.RegisterFlagCompletionFunc(flag, func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-		return values(), cobra.ShellCompDirectiveNoFileComp
-	})
-	if err != nil {
-		panic(err) // the flag was added two lines above
-	}
 }

@@ -50,6 +50,7 @@ refused. What broke off is continued by the same command.
 	cmd.Flags().StringVar(&o.profile, "profile", "", "the `profile` with which it was deployed (default: the configuration's, else auto)")
 	cmd.Flags().StringVar(&o.context, "context", "", "a `context` of your kubeconfig instead of a box")
 	complete(cmd, "profile", profileNames)
+	complete(cmd, "context", a.contexts)
 	return cmd
 }
 

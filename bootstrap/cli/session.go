@@ -59,7 +59,7 @@ func (a *app) open(ctx context.Context, f hostFlags) (*session, error) {
 		return nil, err
 	}
 	a.host = name
-	s := &session{a: a, name: name, cfg: cfg, past: loadHistory(a.stateDir(), name), tailnet: &tailnetCredentials{a: a}}
+	s := &session{a: a, name: name, cfg: cfg, past: a.about(name), tailnet: &tailnetCredentials{a: a}}
 	target, err := a.target(ctx, cfg, name, f.hostKey)
 	if err != nil {
 		return nil, err
@@ -78,11 +78,6 @@ func (a *app) open(ctx context.Context, f hostFlags) (*session, error) {
 		return nil, err
 	}
 	return s, nil
-}
-
-// task reports work that is no step of the plan.
-func (a *app) task(id step.ID, title string) (note func(string), end func(error)) {
-	return report.Task(a.report().Event, a.env.Now, id, title)
 }
 
 // news is what happens on the way and belongs to no step.

@@ -12,7 +12,6 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/system"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/tailnet"
-	"github.com/omkar619-dev/ssg-bootstrap/profiles"
 	"github.com/omkar619-dev/ssg-bootstrap/runner"
 )
 
@@ -81,20 +80,6 @@ func ids(names []string) []step.ID {
 	var out []step.ID
 	for _, n := range names {
 		out = append(out, step.ID(n))
-	}
-	return out
-}
-
-// stepNames are the steps of an ordinary box, for completion; which there are
-// of a certain one depends on its profile and its kernel.
-func stepNames() []string {
-	p, err := profiles.Load(profiles.Names()[0])
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, s := range Steps(spec.Spec{Profile: p, Tailnet: &spec.Tailnet{}}, facts.Facts{}, nil, application{}, &runner.Input{}) {
-		out = append(out, string(s.ID()))
 	}
 	return out
 }

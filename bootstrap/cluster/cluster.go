@@ -10,7 +10,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +63,15 @@ func Context(name, namespace string, files []string) (*Cluster, error) {
 		}
 	}
 	return open(name, namespace, cfg)
+}
+
+// Contexts are the names of those in the user's kubeconfig.
+func Contexts(files []string) []string {
+	known, err := (&clientcmd.ClientConfigLoadingRules{Precedence: files, WarnIfAllMissing: false}).Load()
+	if err != nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(known.Contexts))
 }
 
 func open(name, namespace string, cfg *rest.Config) (*Cluster, error) {

@@ -25,6 +25,25 @@ const (
 	ExitInterrupted Exit = 130
 )
 
+// ExitMeaning is an exit status with what it says.
+type ExitMeaning struct {
+	Exit  Exit
+	Means string
+}
+
+// Exits lists all exit statuses.
+func Exits() []ExitMeaning {
+	return []ExitMeaning{
+		{ExitDone, "done"},
+		{ExitFailed, "failed"},
+		{ExitUsage, "usage or configuration"},
+		{ExitChanges, "plan --exit-code found changes, or bench --gate a regression"},
+		{ExitUnreachable, "the host cannot be reached or refuses us"},
+		{ExitPreflight, "preflight refused"},
+		{ExitInterrupted, "interrupted"},
+	}
+}
+
 // Code names one kind of failure. Codes are stable: scripts may match on them.
 type Code string
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,8 @@ type task struct {
 	id          step.ID
 	title, note string
 	started     time.Time
+	// last is how long it took last time, 0 if unknown.
+	last        time.Duration
 	moved       time.Time
 	done, total int64
 	samples     []sample
@@ -50,7 +53,7 @@ func (b *board) apply(e step.Event) *task {
 	}
 	t := b.find(e.Step)
 	if t == nil {
-		t = &task{id: e.Step, title: e.Title, started: e.Time, moved: e.Time}
+		t = &task{id: e.Step, title: e.Title, started: e.Time, moved: e.Time, last: cmp.Or(e.Last, b.expect[e.Step].Last)}
 		b.running = append(b.running, t)
 	}
 	switch e.Kind {
@@ -126,8 +129,7 @@ func (b *board) left(t *task, now time.Time) (time.Duration, bool) {
 	if r := t.rate(now); r > 0 {
 		return time.Duration(float64(t.total-t.done) / r * float64(time.Second)), t.done < t.total
 	}
-	x := b.expect[t.id]
-	for _, d := range []time.Duration{x.Last, x.Planned} {
+	for _, d := range []time.Duration{t.last, b.expect[t.id].Planned} {
 		if rest := d - now.Sub(t.started); rest > 0 {
 			return rest, true
 		}

@@ -211,7 +211,7 @@ func (l *live) figures(t *task, now time.Time) string {
 		}
 	} else {
 		parts = append(parts, Duration(now.Sub(t.started).Truncate(time.Second)))
-		if last := l.board.expect[t.id].Last; last > 0 {
+		if last := t.last; last > 0 {
 			// Says more than the time left, which it is made from and which
 			// ends where the wait begins to be worth a look.
 			return strings.Join(append(parts, "last time "+Duration(last)), ", ")

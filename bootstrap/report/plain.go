@@ -70,7 +70,7 @@ func (p *plain) heartbeat() {
 			continue
 		}
 		so := Duration(now.Sub(t.started).Truncate(time.Second))
-		if last := p.board.expect[t.id].Last; last > 0 {
+		if last := t.last; last > 0 {
 			so += ", last time " + Duration(last)
 		}
 		if t.note == "" {
