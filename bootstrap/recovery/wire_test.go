@@ -2,12 +2,15 @@ package recovery
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
@@ -176,6 +179,50 @@ func TestABrokenDumpIsNoPart(t *testing.T) {
 }
 
 // TestPiecesThatArriveAreProven sends one that is damaged.
+// hastyK3s is a kubelet whose reader is slow: when the program in the pod ends,
+// what was not taken from it by then is lost.
+const hastyK3s = `#!/bin/sh
+case $* in *get*) echo mysql-primary-0 True; exit ;; esac
+while [ "$1" != -- ]; do shift; done
+out=$(mktemp -u)
+mkfifo "$out"
+exec 3<&0
+(sleep 1; exec cat) <"$out" &
+sh -c "$4" <&3 >"$out"
+status=$?
+kill $! 2>/dev/null
+exit $status
+`
+
+func TestTheProgramInThePodWaitsUntilItsLastLineHasCome(t *testing.T) {
+	l := newLocal(t)
+	writeFile(t, filepath.Join(l.path, "k3s"), hastyK3s, 0o755)
+	writeFile(t, filepath.Join(l.path, "mariadb"), "#!/bin/sh\necho schooldb\n", 0o755)
+	dump := func(end string) {
+		writeFile(t, filepath.Join(l.path, "mariadb-dump"), "#!/bin/sh\necho '-- Current Database: `schooldb`'\nseq -f 'INSERT INTO `t` VALUES (%g);' 500\n"+end+"\n", 0o755)
+	}
+	b := l.box()
+	if err := b.ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dump("echo -- Dump completed")
+	if err := b.snapshot(t.Context(), "stage", []string{"mysql"}, func(text string) { t.Log(text) }); err != nil {
+		t.Fatal(err)
+	}
+	if x, err := b.list(t.Context(), "stage", "mysql"); err != nil || len(x) == 0 {
+		t.Errorf("%d pieces, %v", len(x), err)
+	}
+	// One that broke off is told so too, and nobody waits for ever.
+	dump("exit 2")
+	var failed *host.CommandError
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	err := b.snapshot(ctx, "stage", []string{"mysql"}, func(text string) { t.Log(text) })
+	if !errors.As(err, &failed) || !strings.Contains(failed.Stderr, "broke off") {
+		t.Errorf("a dump without an end: %v", err)
+	}
+}
+
 func TestPiecesThatArriveAreProven(t *testing.T) {
 	l := newLocal(t)
 	b := l.box()

@@ -91,6 +91,16 @@ sub mixed {
 	return (($h * 2654435761) & 0xffffffff) >> 16;
 }
 
+# arrived tells who waits for it at descriptor 9, if anybody, that the last line
+# is here.
+sub arrived {
+	open my $to, '>&=', 9 or return;
+	syswrite $to, "\n";
+}
+
+# Whoever waits must not wait for one that gave up.
+END { local $?; arrived() }
+
 # lines cuts by the rows' first column, which stays when the rest of the row
 # changes: the same place of two dumps is then a piece of the same name.
 sub lines {
@@ -115,6 +125,7 @@ sub lines {
 		elsif ($l =~ m{^-- Preferably use GTID|^-- SET GLOBAL gtid_slave_pos|^/\*!40103 SET TIME_ZONE=\@OLD_TIME_ZONE}) { cut() if $table ne ''; $table = '' }
 		$buffer .= $l;
 		$last = $l;
+		arrived() if $l =~ /^-- Dump completed/;
 	}
 	$last =~ /^-- Dump completed/ or die "the dump broke off before its end\n";
 	finish();

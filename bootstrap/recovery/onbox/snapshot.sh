@@ -39,12 +39,21 @@ db() { command=$1; shift; "$command" --no-defaults --socket=/run/mysqld/mysqld.s
 names=$(db mariadb --batch --skip-column-names --execute="SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN (\"mysql\", \"information_schema\", \"performance_schema\", \"sys\", \"test\") ORDER BY schema_name")
 [ -n "$names" ] || { echo "the server has no database" >&2; exit 1; }
 db mariadb-dump --single-transaction --quick --gtid --master-data=2 --skip-extended-insert --order-by-primary --hex-blob \
-	--skip-dump-date --no-autocommit --routines --triggers --events --max-allowed-packet=1G --databases $names'
+	--skip-dump-date --no-autocommit --routines --triggers --events --max-allowed-packet=1G --databases $names
+read -r _'
 
 mysql() {
 	at=$(pod mysql-primary)
 	[ -n "$at" ] || die "mysql: no pod of mysql-primary is Ready"
-	into lines mysql k3s kubectl exec -n "$namespace" "$at" -c mariadb -- sh -c "$dump"
+	# The program ends once it is told that its last line has come: when it ends
+	# the kubelet closes the connection, and what a busy box has not taken from it
+	# by then is lost, some of the time without a word.
+	arrived=$folder/$stage/arrived
+	mkfifo "$arrived"
+	exec 9<>"$arrived"
+	into lines mysql k3s kubectl exec -i -n "$namespace" "$at" -c mariadb -- sh -c "$dump" <&9
+	exec 9>&-
+	rm -f "$arrived"
 }
 
 # archive makes one archive of the paths that are there, below the root given.
