@@ -40,8 +40,6 @@ type box struct {
 	// it had seen when they were last counted.
 	github *github.Server
 	begun  int
-	// tailnet is there once the box is to be in one.
-	tailnet *tailnet
 	// hosts are further hosts of each configuration.
 	hosts string
 	// sections are added to each configuration, env to each client's environment.
@@ -202,10 +200,4 @@ func (b *box) root(t *testing.T, script string) string {
 func (b *box) k3sProcess(t *testing.T) string {
 	t.Helper()
 	return strings.TrimSpace(b.root(t, "systemctl show k3s -p MainPID -p ExecMainStartTimestampMonotonic -p NRestarts"))
-}
-
-// processes is what changes when k3s, the runner or tailscaled is restarted.
-func (b *box) processes(t *testing.T) string {
-	t.Helper()
-	return b.k3sProcess(t) + b.process(t) + b.tailscaled(t)
 }

@@ -24,8 +24,7 @@ import (
 func TestRecovery(t *testing.T) {
 	b := newBox(t)
 	b.becomeRunner(t)
-	b.inTailnet(t)
-	d := &drill{box: b}
+	d := &drill{box: b, tailnet: b.inTailnet(t)}
 	d.knownHosts = ownKnownHosts(t, b)
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
@@ -45,7 +44,8 @@ func TestRecovery(t *testing.T) {
 // drill is a box whose data are known.
 type drill struct {
 	*box
-	// knownHosts is empty where the drill goes without one of its own.
+	// tailnet is nil and knownHosts empty where the drill goes without them.
+	tailnet    *tailnet
 	knownHosts string
 	// before is what the box held when it was backed up, device what the
 	// tailnet knew of it.
@@ -513,38 +513,4 @@ func (d *drill) knowsTheNewKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, d.knownHosts, string(known))
-}
-
-// theDrill is the short form for a box on which the application serves: a
-// backup that is whole, one that is not, a fresh disk, and one line that is cut
-// and killed on its way and brings everything back.
-func theDrill(t *testing.T, b *box, f *figures) {
-	b.bare = false
-	b.configure(t, b.client, b.mirror, "")
-	d := &drill{box: b}
-	if d.tailnet != nil {
-		d.device = d.tailnet.device(t)
-	}
-	d.leaveData(t)
-	d.before = d.holdings(t)
-	data, r := d.backup(t)
-	d.saysWhatItHolds(t, data)
-	f.add(t, "backup", "%s, %s of data, %s over the link, client's peak memory %s", seconds(r.took), megabytes(data.Bytes), megabytes(data.BytesGot), megabytes(r.peakMemory(t)))
-	d.client.must(t, "backup", "verify", "--host", hostName)
-
-	path := d.newest(t)
-	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	flipped := slices.Clone(good)
-	flipped[len(flipped)/2] ^= 1
-	writeFile(t, path, string(flipped))
-	d.client.refused(t, 1, "backup-unreadable", "restore", "--only", "mysql", "--host", hostName, "--yes")
-	writeFile(t, path, string(good))
-
-	begin := time.Now()
-	cutAndKilled(t, b, f, "--restore", "latest")
-	f.add(t, "recovery of a lost disk, cut once and killed twice", "%s", seconds(time.Since(begin)))
-	d.isWhatItWas(t)
 }
