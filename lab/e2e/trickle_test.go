@@ -46,7 +46,7 @@ func newTrickle(t *testing.T, b *box) *trickle {
 	salt := []byte("sixteen bytes ok")
 	hash := argon2.IDKey([]byte(drillPassword), salt, 1, 64<<10, 3, 32)
 	kept := base64.StdEncoding.EncodeToString(salt) + "." + base64.StdEncoding.EncodeToString(hash)
-	b.database(t, primary, fmt.Sprintf("INSERT IGNORE INTO execs (first_name, last_name, email, username, password, role) VALUES ('D', 'Rill', 'drill@example.org', 'drill', '%s', 'admin')", kept))
+	b.database(t, primary, fmt.Sprintf("INSERT INTO execs (first_name, last_name, email, username, password, role) VALUES ('D', 'Rill', 'drill@example.org', 'drill', '%s', 'admin') ON DUPLICATE KEY UPDATE password = VALUES(password)", kept))
 	w := &trickle{
 		base: fmt.Sprintf("http://127.0.0.1:%d", b.guest.State().Ports.HTTP),
 		host: strings.TrimSpace(b.root(t, kubectl+"get ingress -o jsonpath='{.items[0].spec.rules[0].host}'")),
