@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os/exec"
+	"slices"
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/workstation"
 )
@@ -14,18 +15,18 @@ func prerequisites() []string {
 	return []string{"ca-certificates", "gcc", "libc6-dev", "libseccomp-dev", "pkg-config"}
 }
 
+// Missing are the packages that the builds need and the machine lacks.
+func Missing(ctx context.Context) []string {
+	return slices.DeleteFunc(prerequisites(), func(name string) bool { return installed(ctx, name) })
+}
+
 // Prerequisites installs what the builds need and the machine lacks. It asks
 // for nothing, and for no privilege, when nothing is missing.
 func Prerequisites(ctx context.Context, log *slog.Logger) error {
 	if _, err := exec.LookPath("go"); err != nil {
 		return fmt.Errorf("find the go command: %w: install Go, then run again", err)
 	}
-	var missing []string
-	for _, name := range prerequisites() {
-		if !installed(ctx, name) {
-			missing = append(missing, name)
-		}
-	}
+	missing := Missing(ctx)
 	if len(missing) == 0 {
 		return nil
 	}

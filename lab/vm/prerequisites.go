@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/build/debian"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/workstation"
@@ -23,9 +24,9 @@ func programs() map[string]string {
 	}
 }
 
-// prerequisites installs what is missing. A workstation that has everything is
-// not asked for its sudo password.
-func (l Lab) prerequisites(ctx context.Context) error {
+// Missing are the packages that the lab needs and the machine lacks, all that
+// come from where the machine's packages come from.
+func Missing() []string {
 	var missing []string
 	for program, name := range programs() {
 		if !installed(program) {
@@ -36,7 +37,17 @@ func (l Lab) prerequisites(ctx context.Context) error {
 	if _, err := os.Stat(debian.Keyring); err != nil {
 		missing = append(missing, "debian-archive-keyring")
 	}
-	if len(missing) > 0 {
+	if !installed(emulator) && !bookworm() {
+		missing = append(missing, emulatorPackages()...)
+	}
+	slices.Sort(missing)
+	return slices.Compact(missing)
+}
+
+// prerequisites installs what is missing. A workstation that has everything is
+// not asked for its sudo password.
+func (l Lab) prerequisites(ctx context.Context) error {
+	if missing := Missing(); len(missing) > 0 {
 		if err := workstation.Here().Install(ctx, l.Log, missing); err != nil {
 			return err
 		}
@@ -56,22 +67,28 @@ func installed(program string) bool {
 	return err == nil
 }
 
-// installEmulator takes QEMU from backports on Debian 12, whose own one cannot
-// run a box on two threads, and the distribution's elsewhere.
-func (l Lab) installEmulator(ctx context.Context) error {
-	packages := []string{"qemu-system-x86", "qemu-utils", "seabios", "ipxe-qemu"}
+func emulatorPackages() []string {
+	return []string{"qemu-system-x86", "qemu-utils", "seabios", "ipxe-qemu"}
+}
+
+// bookworm tells whether this is Debian 12, whose own emulator cannot run a box
+// on two threads.
+func bookworm() bool {
 	release, err := os.ReadFile("/etc/os-release")
-	if err != nil {
-		return fmt.Errorf("install QEMU: %w", err)
-	}
-	if regexp.MustCompile(`(?m)^VERSION_CODENAME="?bookworm"?$`).Match(release) {
-		err := l.installBackport(ctx, packages)
+	return err == nil && regexp.MustCompile(`(?m)^VERSION_CODENAME="?bookworm"?$`).Match(release)
+}
+
+// installEmulator takes QEMU from backports on Debian 12, and the distribution's
+// elsewhere.
+func (l Lab) installEmulator(ctx context.Context) error {
+	if bookworm() {
+		err := l.installBackport(ctx, emulatorPackages())
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
 		l.Log.Warn("QEMU cannot be had from backports; Debian 12's own will emulate on one thread, half as fast", "err", err)
 	}
-	return workstation.Here().Install(ctx, l.Log, packages)
+	return workstation.Here().Install(ctx, l.Log, emulatorPackages())
 }
 
 // installBackport gives apt the machine's own sources with backports added, for

@@ -68,7 +68,7 @@ func (o Owner) name() string {
 func (o Owner) Install(ctx context.Context, log *slog.Logger, packages []string, options ...string) error {
 	line := "apt-get install --yes --no-install-recommends " + strings.Join(packages, " ")
 	if o.MayBeRoot() != nil {
-		return fmt.Errorf("%s is missing here, and there is no sudo: as root, `apt-get update` and `%s`, then run the same command again", strings.Join(packages, ", "), line)
+		return fmt.Errorf("packages are missing, and there is no sudo here; as root, `apt-get update` and `%s`, then run the same command again", line)
 	}
 	log.Info("installing with apt", "packages", strings.Join(packages, " "))
 	if err := o.apt(ctx, append(options, "update")...); err != nil {
@@ -93,7 +93,7 @@ func (e refusedError) Error() string { return e.said }
 func (o Owner) explain(what, line string, err error) error {
 	var refused refusedError
 	if errors.As(err, &refused) {
-		return fmt.Errorf("%s: %w: as root, `apt-get update` and `%s`, then run the same command again", what, err, line)
+		return fmt.Errorf("%s: %w; as root, `apt-get update` and `%s`, then run the same command again", what, err, line)
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

@@ -59,7 +59,7 @@ func TestPackagesAreInstalledThroughSudoAfterTheListsAreNew(t *testing.T) {
 func TestWhoMayNotInstallIsToldTheLine(t *testing.T) {
 	const line = "as root, `apt-get update` and `apt-get install --yes --no-install-recommends socat`"
 	for name, c := range map[string]struct{ sudo, says string }{
-		"no sudo":     {"", "socat is missing here, and there is no sudo"},
+		"no sudo":     {"", "packages are missing, and there is no sudo"},
 		"no sudoer":   {"echo 'me is not in the sudoers file.' >&2; exit 1\n", "me is not in the sudoers file."},
 		"no terminal": {"echo 'sudo: a terminal is required to read the password' >&2; exit 1\n", "a terminal is required"},
 	} {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/lab/build"
 	"github.com/omkar619-dev/ssg-bootstrap/lab/vm"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/workstation"
 )
 
 type upOptions struct {
@@ -111,10 +112,13 @@ func newBuild(l *lab) *cobra.Command {
 }
 
 // buildAll builds what is missing. What asks for the owner's password comes
-// first: half an hour later nobody sits there any more.
+// first, for half an hour later nobody sits there any more; and all packages
+// together, so that who has to ask somebody else for them asks once.
 func buildAll(ctx context.Context, l *lab, opened vm.Lab) (vm.Image, error) {
-	if err := build.Prerequisites(ctx, l.log); err != nil {
-		return vm.Image{}, err
+	if missing := append(build.Missing(ctx), vm.Missing()...); len(missing) > 0 {
+		if err := workstation.Here().Install(ctx, l.log, missing); err != nil {
+			return vm.Image{}, err
+		}
 	}
 	image, err := opened.EnsureImage(ctx)
 	if err != nil {
