@@ -71,6 +71,47 @@ func TestPlainLinesAreFewAndWhole(t *testing.T) {
 	})
 }
 
+// TestPlainIsPlainOnATerminalToo is for screen readers: what they have read is
+// never redrawn.
+func TestPlainIsPlainOnATerminalToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		r := New(Plain, Options{Err: &out, Live: true, Color: true, Width: func() int { return 80 }, Now: time.Now})
+		run(r)
+		r.Close()
+		if strings.ContainsAny(out.String(), "\r\x1b") || !strings.Contains(out.String(), "k3s v1.36.4+k3s1: done in 4 min 1 s, 60 MB\n") {
+			t.Errorf("got %q", out.String())
+		}
+	})
+}
+
+// TestWorkThatIsNoStepSaysHowLongItTookLastTime holds that in all three views.
+func TestWorkThatIsNoStepSaysHowLongItTookLastTime(t *testing.T) {
+	for mode, want := range map[Mode]string{
+		Plain: "still at work: rotate mysql (30 s, last time 3 min 20 s)\n",
+		JSON:  `"title":"rotate mysql","lastSeconds":200}`,
+		Auto:  "31 s, last time 3 min 20 s",
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			r := New(mode, Options{Err: &out, Live: true, Width: func() int { return 80 }, Now: time.Now})
+			defer r.Close()
+			see := func(e step.Event) {
+				if e.Kind == step.StepStarted {
+					e.Last = 200 * time.Second
+				}
+				r.Event(e)
+			}
+			_, end := Task(see, time.Now, "rotate", "rotate mysql")
+			time.Sleep(32 * time.Second)
+			end(nil)
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("%s: %q is missing in %q", mode, want, out.String())
+			}
+		})
+	}
+}
+
 func TestTheHeartbeatOfManyStepsIsOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
