@@ -10,7 +10,7 @@ import (
 func TestAliasesAreNamesAndNoPatterns(t *testing.T) {
 	home := t.TempDir()
 	for path, text := range map[string]string{
-		".ssh/config": "Include extra/*.conf ~/more\nInclude config\n\nHost oldpc shed !gateway *.lan\n\tHostName 192.168.1.20\nhost=newpc\nMatch host x\n# Host none\n",
+		".ssh/config":       "Include extra/*.conf ~/more\nInclude config\n\nHost oldpc shed !gateway *.lan\n\tHostName 192.168.1.20\nhost=newpc\nMatch host x\n# Host none\n",
 		".ssh/extra/a.conf": "Host attic\n",
 		"more":              "HOST oldpc cellar?\nInclude /nonexistent\n",
 	} {

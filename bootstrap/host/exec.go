@@ -25,6 +25,9 @@ type script struct {
 	stdout io.Writer
 	// label is what messages call it.
 	label string
+	// changes says that it changes the box, so that it waits for the lock to be
+	// held over the connection that it uses.
+	changes bool
 }
 
 // lostError is a connection that ended while a script was under way: nobody
@@ -50,6 +53,11 @@ func (s script) line(sudoWords []string, n nonce) string {
 // exec runs s on cn. It returns the script's error output and, for an exit
 // status other than 0, a *CommandError.
 func (c *Client) exec(ctx context.Context, cn *conn, s script) ([]byte, error) {
+	if s.changes {
+		if err := c.mayChangeOver(ctx, cn); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.enter(ctx); err != nil {
 		return nil, err
 	}

@@ -213,7 +213,7 @@ func (w *watched) begin(ctx context.Context, s jobState) error {
 		}
 	}
 	_, err := w.client.once(ctx, script{
-		body: startJob, root: true, label: "start " + w.unit,
+		body: startJob, root: true, label: "start " + w.unit, changes: true,
 		args: append([]string{w.unit, w.title(), w.outputs()}, w.job.Argv...),
 	})
 	if fault.CodeOf(err) != fault.LinkLost {
@@ -227,7 +227,7 @@ func (w *watched) begin(ctx context.Context, s jobState) error {
 
 func (w *watched) forget(ctx context.Context) error {
 	_, err := w.client.again(ctx, func() script {
-		return script{body: forgetJob, args: []string{w.unit, w.outputs()}, root: true, label: "forget " + w.unit}
+		return script{body: forgetJob, args: []string{w.unit, w.outputs()}, root: true, label: "forget " + w.unit, changes: true}
 	})
 	return err
 }

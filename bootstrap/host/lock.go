@@ -40,42 +40,64 @@ const missedBeats = 4
 
 // lockState is what the client knows of its lock on the box.
 type lockState struct {
-	mu      sync.Mutex
-	wanted  bool
-	held    bool
+	mu     sync.Mutex
+	wanted bool
+	// over is the connection that it is held over; nil while it is lost.
+	over    *conn
 	err     error
 	changed chan struct{}
 }
 
-func (l *lockState) set(wanted, held bool, err error) {
+func (l *lockState) set(wanted bool, over *conn, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.wanted, l.held, l.err = wanted, held, err
+	l.wanted, l.over, l.err = wanted, over, err
 	if l.changed != nil {
 		close(l.changed)
 		l.changed = nil
 	}
 }
 
-func (l *lockState) look() (may bool, err error, changed <-chan struct{}) {
+// look tells whether changes may be made: over a certain connection, or over any
+// for nil.
+func (l *lockState) look(over *conn) (may bool, err error, changed <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.changed == nil {
 		l.changed = make(chan struct{})
 	}
-	return !l.wanted || l.held, l.err, l.changed
+	return !l.wanted || l.over != nil && (over == nil || over == l.over), l.err, l.changed
 }
 
 // mayChange holds changes back while a lost lock is being won back, and fails
 // when somebody else has it.
 func (c *Client) mayChange(ctx context.Context) error {
 	for {
-		may, err, changed := c.lock.look()
+		may, err, changed := c.lock.look(nil)
 		if may || err != nil {
 			return err
 		}
 		select {
 		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// mayChangeOver is mayChange for one connection: a new one is there before the
+// lock is won back over it, and a change that the old one has lost must not be
+// made over it meanwhile.
+func (c *Client) mayChangeOver(ctx context.Context, cn *conn) error {
+	for {
+		may, err, changed := c.lock.look(cn)
+		if may || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-cn.dead:
+			return &lostError{cn.cause}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
@@ -93,7 +115,7 @@ func (c *Client) Lock(ctx context.Context, holder string) (release func(), err e
 	if err != nil {
 		return nil, err
 	}
-	c.lock.set(true, true, nil)
+	c.lock.set(true, h.over, nil)
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	done := make(chan struct{})
 	go func() {
@@ -105,7 +127,7 @@ func (c *Client) Lock(ctx context.Context, holder string) (release func(), err e
 		once.Do(func() {
 			stop()
 			<-done
-			c.lock.set(false, false, nil)
+			c.lock.set(false, nil, nil)
 		})
 	}, nil
 }
@@ -119,15 +141,15 @@ func (c *Client) keep(ctx context.Context, h *holding, holder, id string) {
 			return
 		case <-h.ended:
 		}
-		c.lock.set(true, false, nil)
+		c.lock.set(true, nil, nil)
 		var err error
 		if h, err = c.acquire(ctx, holder, id); err != nil {
 			if ctx.Err() == nil {
-				c.lock.set(true, false, fmt.Errorf("win the lock back: %w", err))
+				c.lock.set(true, nil, fmt.Errorf("win the lock back: %w", err))
 			}
 			return
 		}
-		c.lock.set(true, true, nil)
+		c.lock.set(true, h.over, nil)
 	}
 }
 
@@ -214,6 +236,7 @@ func (c *Client) grab(ctx context.Context, record string) (*holding, taken, erro
 
 // holding is one session that holds the lock, or tried to.
 type holding struct {
+	over  *conn
 	beats *beats
 	out   *heldOutput
 	ended chan struct{}
@@ -222,7 +245,7 @@ type holding struct {
 
 func (c *Client) hold(ctx context.Context, cn *conn, record string) *holding {
 	h := &holding{
-		beats: newBeats(c.opts.LockBeat), out: &heldOutput{held: make(chan struct{})}, ended: make(chan struct{}),
+		over: cn, beats: newBeats(c.opts.LockBeat), out: &heldOutput{held: make(chan struct{})}, ended: make(chan struct{}),
 	}
 	expiry := strconv.FormatFloat((missedBeats * c.opts.LockBeat).Seconds(), 'f', 3, 64)
 	s := script{

@@ -31,7 +31,7 @@ func (c *Client) Put(ctx context.Context, f File) error {
 	}
 	_, err := c.again(ctx, func() script {
 		return script{
-			body: putScript, root: true, stdin: bytes.NewReader(f.Content), label: "write " + f.Path,
+			body: putScript, root: true, stdin: bytes.NewReader(f.Content), label: "write " + f.Path, changes: true,
 			args: []string{f.Path, fmt.Sprintf("%04o", f.Mode.Perm()), strconv.Itoa(len(f.Content))},
 		}
 	})

@@ -27,7 +27,7 @@ func (c *Client) Run(ctx context.Context, cmd Command) ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
-	s := script{body: `exec "$@"`, args: cmd.argv(), root: cmd.Root, stdout: &out, label: cmd.String()}
+	s := script{body: `exec "$@"`, args: cmd.argv(), root: cmd.Root, stdout: &out, label: cmd.String(), changes: true}
 	if len(cmd.Stdin) > 0 {
 		s.stdin = bytes.NewReader(cmd.Stdin)
 	}

@@ -181,7 +181,7 @@ func (u *upload) attempt(ctx context.Context) (bool, error) {
 	}
 	var out bytes.Buffer
 	_, err = u.client.exec(ctx, cn, script{
-		body: probeScript, root: true, stdout: &out, label: "look for " + u.blob.Path,
+		body: probeScript, root: true, stdout: &out, label: "look for " + u.blob.Path, changes: true,
 		args: []string{u.blob.Path, u.blob.SHA256, strconv.FormatInt(u.blob.Size, 10), u.client.uploads(), u.mode()},
 	})
 	if err != nil {
@@ -331,7 +331,7 @@ func (u *upload) transfer(ctx context.Context, cn *conn, missing []span) (bool, 
 	go src.watch(ctx, u.client.opts.SendStall, stop)
 	var out bytes.Buffer
 	_, err := u.client.exec(ctx, cn, script{
-		body: receiveScript, args: args, root: true, stdin: src, stdout: &out, label: "receive " + u.blob.Path,
+		body: receiveScript, args: args, root: true, stdin: src, stdout: &out, label: "receive " + u.blob.Path, changes: true,
 	})
 	if err != nil {
 		if cause := context.Cause(ctx); fault.CodeOf(cause) == fault.LinkStalled {
@@ -411,7 +411,7 @@ func (c *Client) CleanUploads(ctx context.Context, days int, keep ...string) err
 		return err
 	}
 	_, err := c.again(ctx, func() script {
-		return script{body: cleanScript, root: true, label: "remove old uploads", args: append([]string{c.uploads(), strconv.Itoa(days)}, keep...)}
+		return script{body: cleanScript, root: true, label: "remove old uploads", changes: true, args: append([]string{c.uploads(), strconv.Itoa(days)}, keep...)}
 	})
 	return err
 }
