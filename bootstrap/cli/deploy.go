@@ -39,7 +39,7 @@ of your kubeconfig, which fetches the images itself.`,
 	}
 	o.hostFlags.add(a, cmd)
 	cmd.Flags().StringVar(&o.profile, "profile", "", "a built-in `profile`, the path of one, or auto (default: the configuration's, else auto)")
-	cmd.Flags().StringVar(&o.imageTag, "image-tag", "", "the application's image `tag` (default: the configuration's, else the one that is deployed)")
+	cmd.Flags().StringVar(&o.imageTag, "image-tag", "", "the application's image `tag` (default: the configuration's, else the values', else the one that is deployed)")
 	cmd.Flags().StringVar(&o.context, "context", "", "a `context` of your kubeconfig instead of a box")
 	complete(cmd, "profile", profileNames)
 	complete(cmd, "context", a.contexts)

@@ -61,7 +61,7 @@ with the values of its preset "local". A second time it changes what differs.`,
 	}
 	o.addName(cmd)
 	cmd.Flags().IntVar(&o.port, "port", 8080, "the `port` on 127.0.0.1 where a new cluster's ingress listens")
-	cmd.Flags().StringVar(&o.imageTag, "image-tag", "", "the application's image `tag` (default: the one that is deployed, else the chart's)")
+	cmd.Flags().StringVar(&o.imageTag, "image-tag", "", "the application's image `tag` (default: the values', else the one that is deployed, else the chart's)")
 	cmd.Flags().StringVar(&o.values, "values", "", "a `file` with values for the chart, above the local ones")
 	return cmd
 }

@@ -219,6 +219,7 @@ func TestAPlanTellsWhyTheReleaseChanges(t *testing.T) {
 		"revision 3 is pending-upgrade": with(func(r *Revision) { r.Status = "pending-upgrade" }),
 		"another helm made revision 3; its image stays": with(func(r *Revision) { r.Foreign = true }),
 		"image tag sha-1 → sha-2":                       with(func(r *Revision) { r.Inputs, r.Tag = "j", "sha-1" }),
+		"image tag sha-0 → sha-2":                       with(func(r *Revision) { r.Foreign, r.Tag = true, "sha-0" }),
 		"chart or values differ":                        with(func(r *Revision) { r.Inputs = "j" }),
 		"revision 3 was not seen to work":               with(func(r *Revision) { r.Served = false }),
 	} {

@@ -80,18 +80,24 @@ func TestALookIsOneRoundTrip(t *testing.T) {
 
 func TestImagesAreThoseThatTheBoxRuns(t *testing.T) {
 	pushed := `{"rows":[` + row("sh.helm.release.v1.ssg.v8", `"owner":"helm","name":"ssg","version":"8","status":"deployed","ssg-bootstrap-revision":"7","ssg-bootstrap-image-tag":"sha-0"`, "") + `]}`
+	deployed := []string{activeNamespace, pushed, noRows, runs("sha-1")}
+	values := Values{"image": map[string]any{"tag": "sha-3"}}
 	for name, c := range map[string]struct {
 		answers []string
 		tag     string
+		values  Values
 		want    string
 	}{
-		"a pipeline's": {[]string{activeNamespace, pushed, noRows, runs("sha-1")}, "", "studentsystemgo:sha-1"},
-		"the owner's":  {[]string{activeNamespace, pushed, noRows, runs("sha-1")}, "sha-2", "studentsystemgo:sha-2"},
-		"the chart's":  {[]string{"", "", "", ""}, "", "studentsystemgo:latest"},
-		"no answer":    {nil, "", "studentsystemgo:latest"},
+		"a pipeline's":             {deployed, "", nil, "studentsystemgo:sha-1"},
+		"the owner's":              {deployed, "sha-2", nil, "studentsystemgo:sha-2"},
+		"the values'":              {deployed, "", values, "studentsystemgo:sha-3"},
+		"the owner's, over values": {deployed, "sha-2", values, "studentsystemgo:sha-2"},
+		"the chart's":              {[]string{"", "", "", ""}, "", nil, "studentsystemgo:latest"},
+		"no answer":                {nil, "", nil, "studentsystemgo:latest"},
 	} {
 		w := realWant()
 		w.Tag = c.tag
+		w.Layers = append(w.Layers, Layer{"values.yaml", c.values})
 		answer, err := (&box{answers: c.answers}).Query(t.Context(), w.AskImages())
 		if err != nil {
 			t.Fatal(err)
@@ -143,6 +149,23 @@ func TestANamespaceThatTerminatesIsNoPlaceToPlanIn(t *testing.T) {
 	for _, s := range Steps(in) {
 		if _, err := s.Plan(t.Context(), ending); fault.CodeOf(err) != fault.NamespaceTerminating || !strings.Contains(fault.NextOf(err), "studentsystemgo") {
 			t.Errorf("%s: %v", s.ID(), err)
+		}
+	}
+}
+
+func TestATagThatIsNoTextIsRefusedWhateverIsDeployed(t *testing.T) {
+	w := realWant()
+	w.Layers = append(w.Layers, Layer{"values.yaml", Values{"image": map[string]any{"tag": 1234567}}})
+	_, err := w.Images("sha-1")
+	if fault.CodeOf(err) != fault.ConfigInvalid || !strings.Contains(fault.EvidenceOf(err), "image.tag") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestATagThatNoLabelHoldsIsNotLabelled(t *testing.T) {
+	for tag, want := range map[string]string{"sha-1": "sha-1", "": "", strings.Repeat("a", 64): "", "1.0-": ""} {
+		if got := (prepared{tag: tag}).labels("1")[tagLabel]; got != want {
+			t.Errorf("%q is labelled %q", tag, got)
 		}
 	}
 }

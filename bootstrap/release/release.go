@@ -7,11 +7,12 @@
 package release
 
 import (
+	"cmp"
 	"io/fs"
-	"maps"
 	"time"
 
 	"helm.sh/helm/v3/pkg/chart"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 )
@@ -29,8 +30,9 @@ type Want struct {
 	Chart fs.FS
 	// Layers are the owner's values, the strongest last.
 	Layers []Layer
-	// Tag is the application's image tag; empty keeps the one that is deployed,
-	// so that an install does not undo what a pipeline has deployed.
+	// Tag is the application's image tag, above one in Layers. Where neither
+	// says one, the one that is deployed stays, so that an install does not undo
+	// what a pipeline has deployed.
 	Tag string
 	// Waits says how much silence is normal.
 	Waits Waits
@@ -66,10 +68,7 @@ func (w Want) prepare(book secrets.Book, deployedTag string) (prepared, error) {
 	if err != nil {
 		return prepared{}, err
 	}
-	tag := w.Tag
-	if tag == "" {
-		tag = deployedTag
-	}
+	tag := w.tag(deployedTag)
 	layers := append(append([]Layer{}, w.Layers...), Layer{"ssg-bootstrap itself", w.own(rolls, tag)})
 	values, err := plain(merge(layers))
 	if err != nil {
@@ -80,6 +79,22 @@ func (w Want) prepare(book secrets.Book, deployedTag string) (prepared, error) {
 	}
 	inputs, err := digestOf(digest, values)
 	return prepared{chart: c, values: values, inputs: inputs, tag: tag}, err
+}
+
+// tag is the application's image tag; empty is the chart's.
+func (w Want) tag(deployed string) string {
+	if w.Tag != "" {
+		return w.Tag
+	}
+	image, _ := asMap(merge(w.Layers)["image"])
+	switch said := image["tag"].(type) {
+	case nil:
+		return deployed
+	case string:
+		return cmp.Or(said, deployed)
+	default:
+		return "" // No text: it stays as it is, for the schema to refuse.
+	}
 }
 
 // own are the values that are not the owner's to choose: where the secrets
@@ -105,8 +120,10 @@ func (w Want) own(rolls map[string]string, tag string) Values {
 
 func (p prepared) labels(revision string) map[string]string {
 	out := map[string]string{inputsLabel: p.inputs, servedLabel: notServed, revisionLabel: revision}
-	if p.tag != "" {
-		maps.Copy(out, map[string]string{tagLabel: p.tag})
+	// A longer tag can only come from the owner's values, which say it again
+	// next time.
+	if p.tag != "" && len(validation.IsValidLabelValue(p.tag)) == 0 {
+		out[tagLabel] = p.tag
 	}
 	return out
 }

@@ -160,9 +160,9 @@ func releaseChanges(w Want, p prepared, r Revision) []step.Change {
 		c.Verb, c.Why = step.Create, "absent"
 	case r.Status != string(helmrelease.StatusDeployed):
 		c.Why = fmt.Sprintf("revision %d is %s", r.Number, r.Status)
-	case r.Foreign:
+	case r.Foreign && r.Tag == p.tag:
 		c.Why = fmt.Sprintf("another helm made revision %d; its image stays", r.Number)
-	case r.Inputs != p.inputs && r.Tag != p.tag:
+	case (r.Foreign || r.Inputs != p.inputs) && r.Tag != p.tag:
 		c.Why = fmt.Sprintf("image tag %s → %s", orDefault(r.Tag), orDefault(p.tag))
 	case r.Inputs != p.inputs:
 		c.Why = "chart or values differ"

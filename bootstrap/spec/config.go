@@ -56,7 +56,7 @@ type Release struct {
 	Enabled   *bool  `yaml:"enabled,omitempty" json:"enabled,omitempty" jsonschema_description:"Whether install deploys the application; default: true."`
 	Namespace string `yaml:"namespace,omitempty" json:"namespace,omitempty" jsonschema:"pattern=^[a-z0-9]([a-z0-9-]*[a-z0-9])?$,maxLength=63" jsonschema_description:"Its namespace; default: studentsystemgo."`
 	Hostname  string `yaml:"hostname,omitempty" json:"hostname,omitempty" jsonschema_description:"The name under which the ingress serves it; default: the chart's."`
-	ImageTag  string `yaml:"imageTag,omitempty" json:"imageTag,omitempty" jsonschema:"pattern=^[A-Za-z0-9_][A-Za-z0-9_.-]{0\\,62}$" jsonschema_description:"The application's image tag; default: the one that is deployed, else the chart's."`
+	ImageTag  string `yaml:"imageTag,omitempty" json:"imageTag,omitempty" jsonschema:"pattern=^[A-Za-z0-9_][A-Za-z0-9_.-]{0\\,62}$" jsonschema_description:"The application's image tag; default: the one that the values name, else the one that is deployed, else the chart's."`
 	// Values is a file of chart values, Secrets one of the shape of the
 	// chart's secrets.values.example.yaml.
 	Values  string `yaml:"values,omitempty" json:"values,omitempty" jsonschema_description:"A file with values for the chart."`
