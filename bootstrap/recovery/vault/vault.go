@@ -7,6 +7,7 @@
 package vault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
@@ -71,7 +74,7 @@ func (v *Vault) Lock() (release func(), err error) {
 	if err := v.disk.mkdir(v.opts.Dir); err != nil {
 		return nil, v.failed("make the folder for backups", err)
 	}
-	unlock, err := v.flock(syscall.LOCK_EX)
+	unlock, err := v.locked((*flock.Flock).TryLock)
 	if err != nil {
 		return nil, err
 	}
@@ -87,33 +90,27 @@ func (v *Vault) Hold() (release func(), err error) {
 	if _, err := os.Stat(v.opts.Dir); errors.Is(err, fs.ErrNotExist) {
 		return func() {}, nil
 	}
-	return v.flock(syscall.LOCK_SH)
+	return v.locked((*flock.Flock).TryRLock)
 }
 
-func (v *Vault) flock(how int) (func(), error) {
-	f, err := os.OpenFile(filepath.Join(v.opts.Dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+func (v *Vault) locked(try func(*flock.Flock) (bool, error)) (func(), error) {
+	path := filepath.Join(v.opts.Dir, "lock")
+	l := flock.New(path, flock.SetPermissions(0o600))
+	got, err := try(l)
 	if err != nil {
 		return nil, v.failed("lock the backups", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), how|syscall.LOCK_NB); err != nil {
-		defer f.Close()
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, v.failed("lock the backups", err)
-		}
-		text := make([]byte, 200)
-		n, _ := f.ReadAt(text, 0)
-		holder := strings.TrimSpace(string(text[:n]))
-		if holder == "" {
-			holder = "another run"
-		}
+	if !got {
+		text, _ := os.ReadFile(path)
+		holder := cmp.Or(strings.TrimSpace(string(text)), "another run")
 		return nil, fault.New(fault.BackupBusy, "", "%s is at work on the backups in %s", holder, v.opts.Dir)
 	}
-	if how == syscall.LOCK_EX {
-		// It only says who it is; a crash leaves an old name and no lock.
-		_ = f.Truncate(0)
-		_, _ = f.WriteAt([]byte(v.opts.Holder+"\n"), 0)
+	if l.Locked() {
+		// It only says who it is; a crash leaves an old name and no lock. Windows
+		// lets nobody read or write what is locked, and does without the name.
+		_ = os.WriteFile(path, []byte(v.opts.Holder+"\n"), 0o600)
 	}
-	return func() { _ = f.Close() }, nil
+	return func() { _ = l.Close() }, nil
 }
 
 // failed gives an error of this computer's disk its code.
