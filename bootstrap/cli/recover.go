@@ -57,7 +57,8 @@ func (s *session) recoverable(ctx context.Context, want string) error {
 
 // chosen is the backup to be restored; empty for none.
 func (s *session) chosen(ctx context.Context, v *vault.Vault, mark recovery.Mark, want string) (string, error) {
-	empty := !s.facts.K3s.Unit && !s.facts.K3s.Active
+	// k3s's files alone may come from a run that never came as far as its start.
+	empty := !s.facts.K3s.Datastore && !s.facts.K3s.Active
 	switch {
 	case mark.Unfinished() && want == noRestore:
 		return "", fault.New(fault.RestoreRefused, "go on with `ssg-bootstrap install --host "+s.name+"`, or remove what is there with `ssg-bootstrap uninstall --host "+s.name+"`",

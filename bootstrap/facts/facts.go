@@ -160,6 +160,8 @@ type K3s struct {
 	// Agent says that k3s runs here as an agent, or did; AgentActive that it does.
 	Agent       bool `json:"agent,omitempty"`
 	AgentActive bool `json:"agentActive,omitempty"`
+	// Datastore says that a cluster's state is there, running or not.
+	Datastore bool `json:"datastore,omitempty"`
 	// Identity says that the box has the password that a cluster knows it by.
 	Identity bool `json:"identity,omitempty"`
 }

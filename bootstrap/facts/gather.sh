@@ -159,6 +159,9 @@ done
 [ -e /usr/local/bin/k3s ] && put k3s binary
 [ -e /etc/systemd/system/k3s.service ] && put k3s unit
 [ -e /etc/systemd/system/k3s-agent.service ] && put k3s agent
+for db in state.db etcd; do
+	if [ -e "/var/lib/rancher/k3s/server/db/$db" ]; then put k3s datastore; fi
+done
 [ -e /etc/rancher/node/password ] && put k3s identity
 [ -e /etc/rancher/k3s/config.yaml ] && put k3s config
 [ -r /var/lib/ssg-bootstrap/bench ] && read -r holder </var/lib/ssg-bootstrap/bench && put bench "$holder"

@@ -338,6 +338,8 @@ func (p *parser) k3s(v string) error {
 		p.f.K3s.Unit = true
 	case "agent":
 		p.f.K3s.Agent = true
+	case "datastore":
+		p.f.K3s.Datastore = true
 	case "identity":
 		p.f.K3s.Identity = true
 	case "config":

@@ -45,7 +45,7 @@ func TestParseCore2Duo(t *testing.T) {
 		},
 		Firewall:        Firewall{UFW: true},
 		MissingTools:    []string{"nft"},
-		K3s:             K3s{Binary: true, Unit: true, Active: true},
+		K3s:             K3s{Binary: true, Unit: true, Datastore: true, Active: true},
 		OtherKubernetes: []string{"rke2-server"},
 	}
 	if !reflect.DeepEqual(f, want) {
