@@ -84,6 +84,7 @@ e2e: build lab-build ## the core path on the emulated box, every figure printed
 
 .PHONY: e2e-full
 e2e-full: build lab-build ## everything on the emulated box: long measurements and drills too
+	$(if $(RUN),,go test -tags lab -count=1 -timeout 20m ./bootstrap/recovery ./bootstrap/release)
 	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 24h -v -run '$(RUN)' ./vm ./e2e
 
 .PHONY: figures

@@ -69,13 +69,37 @@ serving() {
 	done
 }
 
+# inside feeds a program in a container from here. It goes through containerd and
+# not through the API: on that way the questions whether the other side is still
+# there wait behind the data, and what takes nothing in for a minute, as a
+# database that builds an index, counts as lost.
+inside() {
+	container=$1 program=$2
+	alone "$container" </dev/null
+	ctr tasks exec --exec-id "$feeding" "$container" sh -c "$program"
+}
+
+# alone ends what a run that was killed has left: it would wait for more for
+# ever, in the middle of what is about to begin anew.
+alone() {
+	n=0
+	until ctr tasks delete --exec-id "$feeding" "$1" 2>&1 | grep -q 'not found'; do
+		n=$((n + 1))
+		[ "$n" -lt 60 ] || die "what an earlier run began in the container $1 does not end"
+		ctr tasks kill --signal KILL --exec-id "$feeding" "$1" >/dev/null 2>&1 || sleep 1
+	done
+}
+feeding=ssg-bootstrap-restore
+ctr() { k3s ctr -n k8s.io "$@"; }
+
 mysql() {
 	pod=$(serving mysql-primary)
+	container=$(kubectl get pod "$pod" -o 'jsonpath={.status.containerStatuses[?(@.name=="mariadb")].containerID}')
 	# The database that is being put back must not be half there when it is
 	# read: nobody writes, and the dump begins each table anew.
 	rm -f "$folder/in/failed"
 	{ perl "$folder/pieces.pl" join "$folder/in/pieces" "$folder/base/pieces" <"$folder/in/mysql.order" || echo "$?" >"$folder/in/failed"; } |
-		kubectl exec -i "$pod" -c mariadb -- sh -c 'exec mariadb --no-defaults --socket=/run/mysqld/mysqld.sock --user="$(id -un)" --batch --max-allowed-packet=1G'
+		inside "${container#containerd://}" 'exec mariadb --no-defaults --socket=/run/mysqld/mysqld.sock --user="$(id -un)" --batch --max-allowed-packet=1G'
 	[ ! -e "$folder/in/failed" ] || die "mysql: the pieces could not be put together"
 	echo "mysql is back"
 }
