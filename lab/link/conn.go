@@ -143,37 +143,42 @@ func (l *Link) passes(c *conn) bool {
 
 // put writes what the fuse allows, and cuts the link when that was the last of it.
 func (l *Link) put(c *conn, way Direction, to *net.TCPConn, data []byte) bool {
-	allowed, blown := l.spend(way, len(data))
+	allowed, last := l.spend(way, len(data))
 	n, err := to.Write(data[:allowed])
 	c.bytes[way].Add(int64(n))
 	l.wire[way].total.Add(int64(n))
+	l.wrote(way)
 	if err != nil {
 		c.reset()
-		return false
 	}
-	if blown {
-		drain(c.ctx, to)
+	if last {
+		l.settle(way)
 		l.Cut()
 	}
-	return allowed == len(data) && !blown
+	return err == nil && !last && allowed == len(data)
 }
 
-// drain waits until the other side's kernel has taken everything: a reset would
-// throw away what still waits here, and the count would be a lie.
-func drain(ctx context.Context, to *net.TCPConn) {
+// unacknowledged is how many bytes that were handed on that way the other
+// side's kernel has not taken yet.
+func (c *conn) unacknowledged(way Direction) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	to := c.far
+	if way == Down {
+		to = c.client
+	}
+	if to == nil || c.ended {
+		return 0
+	}
 	raw, err := to.SyscallConn()
 	if err != nil {
-		return
+		return 0
 	}
-	for range 2000 {
-		left := 0
-		if err := raw.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }); err != nil || left == 0 {
-			return
-		}
-		if !pause(ctx, time.Millisecond) {
-			return
-		}
+	left := 0
+	if raw.Control(func(fd uintptr) { left, err = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) }) != nil || err != nil {
+		return 0
 	}
+	return left
 }
 
 // segment is what fits an Ethernet frame. Loopback's own segments of 64 KiB do

@@ -39,6 +39,7 @@ type Link struct {
 	next    int
 	refused int
 	fuse    [2]int64 // bytes until the cut; negative: no cut is set
+	writing [2]int   // pieces that the fuse let go and that are not written yet
 	latency time.Duration
 }
 
@@ -167,11 +168,11 @@ func (l *Link) gate() chan struct{} {
 }
 
 // spend takes up to n bytes off the fuse of that way and returns how many may
-// go, and whether the link is to be cut after them: that is for the one
-// connection whose bytes were the last, once they have arrived.
-func (l *Link) spend(way Direction, n int) (allowed int, blown bool) {
+// go, and whether they are the last before the cut. Each call is ended by wrote.
+func (l *Link) spend(way Direction, n int) (allowed int, last bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.writing[way]++
 	if l.cut {
 		return 0, false
 	}
@@ -181,6 +182,42 @@ func (l *Link) spend(way Direction, n int) (allowed int, blown bool) {
 	allowed = int(min(int64(n), l.fuse[way]))
 	l.fuse[way] -= int64(allowed)
 	return allowed, allowed > 0 && l.fuse[way] == 0
+}
+
+func (l *Link) wrote(way Direction) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writing[way]--
+}
+
+// patience is how long a cut waits for one that does not take its bytes.
+const patience = 2 * time.Second
+
+// settle waits until all that the fuse let go that way has arrived, on every
+// connection: a reset throws away what still waits here, and the count would
+// be a lie.
+func (l *Link) settle(way Direction) {
+	left := l.outstanding(way)
+	for moved := time.Now(); left > 0 && time.Since(moved) < patience; {
+		if !pause(l.ctx, time.Millisecond) {
+			return
+		}
+		if now := l.outstanding(way); now != left {
+			left, moved = now, time.Now()
+		}
+	}
+}
+
+// outstanding is what was let go that way and has not arrived: pieces that are
+// not written, and bytes that the other side's kernel has not taken.
+func (l *Link) outstanding(way Direction) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	sum := l.writing[way]
+	for c := range l.conns {
+		sum += c.unacknowledged(way)
+	}
+	return sum
 }
 
 func (l *Link) accept() {
