@@ -27,13 +27,18 @@ import (
 // kubelet is the end of an API server that runs programs and forwards ports:
 // what is exec'd gets its input back in upper case, and a port answers a line.
 type kubelet struct {
-	t  *testing.T
-	mu sync.Mutex
+	t *testing.T
+	// serving is over before the test is: nobody else waits for a connection
+	// that was upgraded, and what it reports has to have its test.
+	serving sync.WaitGroup
+	mu      sync.Mutex
 	// urls are what was asked for: argv is in them.
 	urls []string
 }
 
 func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	k.serving.Add(1)
+	defer k.serving.Done()
 	k.mu.Lock()
 	k.urls = append(k.urls, r.URL.String())
 	k.mu.Unlock()
@@ -60,7 +65,7 @@ func (k *kubelet) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.Close()
 	if want == forwardProtocol {
-		k.forward(streams)
+		forward(streams, conn.CloseChan())
 		<-conn.CloseChan()
 		return
 	}
@@ -90,17 +95,21 @@ func (k *kubelet) exec(r *http.Request, streams chan httpstream.Stream) {
 	}
 }
 
-func (k *kubelet) forward(streams chan httpstream.Stream) {
+// forward answers one line. A client that leaves before it has said one is no
+// mistake of this end's: what it missed, it tells itself.
+func forward(streams <-chan httpstream.Stream, left <-chan bool) {
 	for range 2 {
-		s := <-streams
-		if s.Headers().Get(corev1.StreamType) != corev1.StreamTypeData {
-			continue
+		select {
+		case <-left:
+			return
+		case s := <-streams:
+			if s.Headers().Get(corev1.StreamType) != corev1.StreamTypeData {
+				continue
+			}
+			if line, err := bufio.NewReader(s).ReadString('\n'); err == nil {
+				fmt.Fprintf(s, "%s said %s", s.Headers().Get(corev1.PortHeader), line)
+			}
 		}
-		line, err := bufio.NewReader(s).ReadString('\n')
-		if err != nil {
-			k.t.Error(err)
-		}
-		fmt.Fprintf(s, "%s said %s", s.Headers().Get(corev1.PortHeader), line)
 	}
 }
 
@@ -109,7 +118,7 @@ func (k *kubelet) forward(streams chan httpstream.Stream) {
 func through(t *testing.T) (*Cluster, *kubelet, *int) {
 	k := &kubelet{t: t}
 	server := httptest.NewTLSServer(k)
-	t.Cleanup(server.Close)
+	t.Cleanup(func() { server.Close(); k.serving.Wait() })
 	ca := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	kubeconfig := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"x","contexts":[{"name":"x","context":{"cluster":"x","user":"x"}}],
 "clusters":[{"name":"x","cluster":{"server":"https://127.0.0.1:1","certificate-authority-data":%q}}],"users":[{"name":"x","user":{"token":"token"}}]}`, ca)
