@@ -85,7 +85,7 @@ func newMachine(t *testing.T) *machine {
 		t.Fatal(err)
 	}
 	helm := helmMirror(t)
-	store, err := artifact.Open(artifact.Options{CacheDir: t.TempDir(), HelmMirror: helm, Stall: time.Second})
+	store, err := artifact.Open(artifact.Options{CacheDir: t.TempDir(), HelmMirror: helm})
 	if err != nil {
 		t.Fatal(err)
 	}

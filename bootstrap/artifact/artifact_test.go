@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
@@ -80,16 +81,18 @@ func TestProgressReachesTheWholeSize(t *testing.T) {
 }
 
 func TestABrokenDownloadGoesOnWhereItStopped(t *testing.T) {
-	m := newMirror(t, bytesOf(300_000))
-	m.before = cut(m.content, 200_000)
-	path, err := bring(t, open(t, m.options(t)), release)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantContent(t, path, m.content)
-	if got := m.ranges(); len(got) != 2 || !strings.HasPrefix(got[1], "bytes=") || got[1] == "bytes=0-" {
-		t.Errorf("ranges asked for: %q", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newMirrorInside(t, bytesOf(300_000))
+		m.before = cut(m.content, 200_000)
+		path, err := bring(t, open(t, m.options(t)), release)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantContent(t, path, m.content)
+		if got := m.ranges(); len(got) != 2 || !strings.HasPrefix(got[1], "bytes=") || got[1] == "bytes=0-" {
+			t.Errorf("ranges asked for: %q", got)
+		}
+	})
 }
 
 func TestTheNextRunGoesOnWhereAKilledOneStopped(t *testing.T) {
@@ -143,113 +146,125 @@ func TestADamagedPartIsFetchedAnew(t *testing.T) {
 }
 
 func TestAServerWithoutRangesIsReadFromTheStart(t *testing.T) {
-	m := newMirror(t, bytesOf(300_000))
-	m.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
-		if n == 0 {
-			return cut(m.content, 100_000)(0, w, r)
+	synctest.Test(t, func(t *testing.T) {
+		m := newMirrorInside(t, bytesOf(300_000))
+		m.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
+			if n == 0 {
+				return cut(m.content, 100_000)(0, w, r)
+			}
+			r.Header.Del("Range")
+			return false
 		}
-		r.Header.Del("Range")
-		return false
-	}
-	path, err := bring(t, open(t, m.options(t)), release)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantContent(t, path, m.content)
+		path, err := bring(t, open(t, m.options(t)), release)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantContent(t, path, m.content)
+	})
 }
 
 func TestAFileThatChangedMeanwhileIsNotPatchedTogether(t *testing.T) {
-	m := newMirror(t, bytesOf(300_000))
-	m.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
-		if n == 0 {
-			w.Header().Set("ETag", `"older"`)
-			return cut(make([]byte, 300_000), 100_000)(0, w, r)
+	synctest.Test(t, func(t *testing.T) {
+		m := newMirrorInside(t, bytesOf(300_000))
+		m.before = func(n int, w http.ResponseWriter, r *http.Request) bool {
+			if n == 0 {
+				w.Header().Set("ETag", `"older"`)
+				return cut(make([]byte, 300_000), 100_000)(0, w, r)
+			}
+			if r.Header.Get("If-Range") != `"older"` {
+				t.Errorf("If-Range is %q", r.Header.Get("If-Range"))
+			}
+			return false
 		}
-		if r.Header.Get("If-Range") != `"older"` {
-			t.Errorf("If-Range is %q", r.Header.Get("If-Range"))
+		path, err := bring(t, open(t, m.options(t)), release)
+		if err != nil {
+			t.Fatal(err)
 		}
-		return false
-	}
-	path, err := bring(t, open(t, m.options(t)), release)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantContent(t, path, m.content)
+		wantContent(t, path, m.content)
+	})
 }
 
 func TestServerErrorsAreTriedAgain(t *testing.T) {
-	m := newMirror(t, bytesOf(1000))
-	m.before = func(n int, w http.ResponseWriter, _ *http.Request) bool {
-		if n < 3 {
-			http.Error(w, "busy", http.StatusServiceUnavailable)
+	synctest.Test(t, func(t *testing.T) {
+		m := newMirrorInside(t, bytesOf(1000))
+		m.before = func(n int, w http.ResponseWriter, _ *http.Request) bool {
+			if n < 3 {
+				http.Error(w, "busy", http.StatusServiceUnavailable)
+			}
+			return n < 3
 		}
-		return n < 3
-	}
-	path, err := bring(t, open(t, m.options(t)), release)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantContent(t, path, m.content)
+		path, err := bring(t, open(t, m.options(t)), release)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantContent(t, path, m.content)
+	})
 }
 
 func TestAServerThatStaysBrokenEndsTheDownload(t *testing.T) {
-	m := newMirror(t, bytesOf(1000))
-	m.before = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
-		http.Error(w, "broken", http.StatusInternalServerError)
-		return true
-	}
-	var told []string
-	o := m.options(t)
-	o.Tell = func(text string) { told = append(told, text) }
-	_, err := bring(t, open(t, o), release)
-	wantCode(t, err, fault.FetchFailed, "500", "nothing has come for 1s")
-	if len(told) != 1 || !strings.Contains(told[0], "500") || !strings.HasSuffix(told[0], "trying again for 1s") {
-		t.Errorf("meanwhile the user was told %q", told)
-	}
-	if n := len(m.ranges()); n < 3 {
-		t.Errorf("only %d attempts", n)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		m := newMirrorInside(t, bytesOf(1000))
+		m.before = func(_ int, w http.ResponseWriter, _ *http.Request) bool {
+			http.Error(w, "broken", http.StatusInternalServerError)
+			return true
+		}
+		var told []string
+		o := m.options(t)
+		o.Tell = func(text string) { told = append(told, text) }
+		_, err := bring(t, open(t, o), release)
+		wantCode(t, err, fault.FetchFailed, "500", "nothing has come for 2m0s")
+		if len(told) != 1 || !strings.Contains(told[0], "500") || !strings.HasSuffix(told[0], "trying again for 2m0s") {
+			t.Errorf("meanwhile the user was told %q", told)
+		}
+		if n := len(m.ranges()); n < 3 {
+			t.Errorf("only %d attempts", n)
+		}
+	})
 }
 
 func TestASilentServerEndsTheDownload(t *testing.T) {
-	m := newMirror(t, bytesOf(300_000))
-	m.before = func(_ int, w http.ResponseWriter, r *http.Request) bool {
-		w.Header().Set("Content-Length", "300000")
-		_, _ = w.Write(m.content[:1000])
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-		return true
-	}
-	_, err := bring(t, open(t, m.options(t)), release)
-	wantCode(t, err, fault.FetchFailed, "silent")
+	synctest.Test(t, func(t *testing.T) {
+		m := newMirrorInside(t, bytesOf(300_000))
+		m.before = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("Content-Length", "300000")
+			_, _ = w.Write(m.content[:1000])
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+			return true
+		}
+		_, err := bring(t, open(t, m.options(t)), release)
+		wantCode(t, err, fault.FetchFailed, "silent")
+	})
 }
 
 // A slow server is not a stalled one: the whole takes longer than the stall.
 func TestASlowServerIsWaitedFor(t *testing.T) {
-	m := newMirror(t, bytesOf(30))
-	m.before = func(_ int, w http.ResponseWriter, r *http.Request) bool {
-		w.Header().Set("Content-Length", "30")
-		for i := range m.content {
-			_, _ = w.Write(m.content[i : i+1])
-			w.(http.Flusher).Flush()
-			select {
-			case <-r.Context().Done():
-				return true
-			case <-time.After(20 * time.Millisecond):
+	synctest.Test(t, func(t *testing.T) {
+		m := newMirrorInside(t, bytesOf(30))
+		m.before = func(_ int, w http.ResponseWriter, r *http.Request) bool {
+			w.Header().Set("Content-Length", "30")
+			for i := range m.content {
+				_, _ = w.Write(m.content[i : i+1])
+				w.(http.Flusher).Flush()
+				select {
+				case <-r.Context().Done():
+					return true
+				case <-time.After(20 * time.Millisecond):
+				}
 			}
+			return true
 		}
-		return true
-	}
-	o := m.options(t)
-	o.Stall = 400 * time.Millisecond
-	path, err := bring(t, open(t, o), release)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantContent(t, path, m.content)
-	if n := len(m.ranges()); n != 1 {
-		t.Errorf("%d attempts, want 1", n)
-	}
+		o := m.options(t)
+		o.Stall = 400 * time.Millisecond
+		path, err := bring(t, open(t, o), release)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantContent(t, path, m.content)
+		if n := len(m.ranges()); n != 1 {
+			t.Errorf("%d attempts, want 1", n)
+		}
+	})
 }
 
 func TestCancelEndsTheDownload(t *testing.T) {

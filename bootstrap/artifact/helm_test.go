@@ -28,7 +28,7 @@ func newHelm(t *testing.T, content []byte, sums string) Options {
 		}
 	}))
 	t.Cleanup(server.Close)
-	return Options{CacheDir: t.TempDir(), LockPath: filepath.Join(t.TempDir(), "ssg-bootstrap.lock"), HelmMirror: server.URL + "/", Stall: time.Second}
+	return Options{CacheDir: t.TempDir(), LockPath: filepath.Join(t.TempDir(), "ssg-bootstrap.lock"), HelmMirror: server.URL + "/"}
 }
 
 func TestHelmIsCheckedAgainstTheListBesideItAndPinned(t *testing.T) {

@@ -2,7 +2,9 @@ package artifact
 
 import (
 	"bytes"
+	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -18,6 +20,7 @@ const release = "v1.36.4+k3s1"
 // file itself, which is the n-th such GET, and says whether it did.
 type mirror struct {
 	*httptest.Server
+	client  *http.Client // nil for one that goes over loopback
 	mu      sync.Mutex
 	content []byte
 	sums    string
@@ -29,11 +32,63 @@ type mirror struct {
 }
 
 func newMirror(t *testing.T, content []byte) *mirror {
-	m := &mirror{content: content, etag: `"one"`, channel: release}
-	m.sums = digestOf(content) + "  k3s\n" + strings.Repeat("0", 64) + " *k3s-airgap-images-amd64.tar.zst\n"
+	m := stocked(content)
 	m.Server = httptest.NewServer(m)
 	t.Cleanup(m.Close)
 	return m
+}
+
+// newMirrorInside is newMirror in a bubble of synctest, for what is about time:
+// a second of silence is one there, and not a computer with other things to do.
+func newMirrorInside(t *testing.T, content []byte) *mirror {
+	m := stocked(content)
+	w := &wire{calls: make(chan net.Conn), closed: make(chan struct{})}
+	m.Server = &httptest.Server{Listener: w, Config: &http.Server{Handler: m}}
+	m.Start()
+	t.Cleanup(m.Close)
+	m.client = &http.Client{Transport: &http.Transport{DialContext: w.dial}}
+	return m
+}
+
+func stocked(content []byte) *mirror {
+	m := &mirror{content: content, etag: `"one"`, channel: release}
+	m.sums = digestOf(content) + "  k3s\n" + strings.Repeat("0", 64) + " *k3s-airgap-images-amd64.tar.zst\n"
+	return m
+}
+
+// wire is a network within this process, which a bubble's clock can wait for.
+type wire struct {
+	calls  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (w *wire) Accept() (net.Conn, error) {
+	select {
+	case c := <-w.calls:
+		return c, nil
+	case <-w.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (w *wire) Close() error {
+	w.once.Do(func() { close(w.closed) })
+	return nil
+}
+
+func (w *wire) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 80} }
+
+func (w *wire) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case w.calls <- far:
+		return near, nil
+	case <-w.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func (m *mirror) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -82,15 +137,15 @@ func (m *mirror) requests() int {
 	return m.asked
 }
 
-// options are those of a test: its own folders, and a stall of a second, in
-// which about ten attempts have room.
+// options are those of a test: its own folders, and the patience that a user
+// gets, which no computer is too busy for.
 func (m *mirror) options(t *testing.T) Options {
 	dir := t.TempDir()
 	return Options{
 		CacheDir:  filepath.Join(dir, "cache"),
 		LockPath:  filepath.Join(dir, "ssg-bootstrap.lock"),
 		K3sMirror: m.URL,
-		Stall:     time.Second,
+		HTTP:      m.client,
 	}
 }
 

@@ -44,7 +44,7 @@ func (s *shelf) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *shelf) options(t *testing.T) Options {
-	return Options{CacheDir: t.TempDir(), LockPath: filepath.Join(t.TempDir(), "ssg-bootstrap.lock"), TailscaleMirror: s.URL, Stall: time.Second}
+	return Options{CacheDir: t.TempDir(), LockPath: filepath.Join(t.TempDir(), "ssg-bootstrap.lock"), TailscaleMirror: s.URL}
 }
 
 func (s *shelf) bring(t *testing.T, store *Store, version string) (string, error) {
