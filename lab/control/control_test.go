@@ -26,8 +26,13 @@ func start(t *testing.T, config control.Config) (*control.Client, control.Info, 
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- control.Serve(ctx, config) }()
-	t.Cleanup(cancel)
+	go func() { defer close(ended); ended <- control.Serve(ctx, config) }()
+	// Its folders are removed after the test, and it must not work in them then.
+	t.Cleanup(func() {
+		cancel()
+		for range ended {
+		}
+	})
 	client := control.Dial(config.Socket)
 	deadline, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()

@@ -169,17 +169,28 @@ func TestRateHoldsForAllConnectionsTogether(t *testing.T) {
 			}
 			l := open(t, far(t, func(conn *net.TCPConn) { there(conn) }))
 			l.SetRate(rate)
+			begin := time.Now()
 			for range 2 {
 				conn := dial(t, l)
 				go here(conn)
 			}
 			await(t, "the first burst is over", func() bool { return arrived.Load() > 2*burst })
-			from, start := arrived.Load(), time.Now()
-			await(t, "four megabytes have arrived", func() bool { return arrived.Load() > from+4<<20 })
-			measured := float64(arrived.Load()-from) * 8 / time.Since(start).Seconds()
-			if off := measured/float64(rate) - 1; off < -0.03 || off > 0.03 {
-				t.Errorf("%.0f bit/s arrived of %d: %+.1f %%", measured, int64(rate), 100*off)
+			// A computer that lets the link wait makes a measurement slower, and
+			// the next one faster by what a burst makes good; the wire itself
+			// would be off in all of them.
+			var off float64
+			for range 20 {
+				from, start := arrived.Load(), time.Now()
+				await(t, "four megabytes have arrived", func() bool { return arrived.Load() > from+4<<20 })
+				got, took := arrived.Load()-from, time.Since(start).Seconds()
+				if all, since := float64(arrived.Load()), time.Since(begin).Seconds(); all > float64(rate)/8*since+float64(burst) {
+					t.Fatalf("%.0f bytes arrived in %.2f s, more than the wire takes", all, since)
+				}
+				if off = float64(got)*8/took/float64(rate) - 1; off > -0.03 && off < 0.03 {
+					return
+				}
 			}
+			t.Errorf("the rate is off by %+.1f %% at every try", 100*off)
 		})
 	}
 }
@@ -203,8 +214,13 @@ func TestLatencyIsAddedEachWay(t *testing.T) {
 		t.Errorf("there and back took %v, twice 60 ms were asked for", took)
 	}
 	l.SetLatency(0)
-	if took := trip(); took > 60*time.Millisecond {
-		t.Errorf("there and back took %v after the delay was taken off", took)
+	// This computer may be slow once; a delay that is still there is in every trip.
+	fastest := trip()
+	for range 20 {
+		fastest = min(fastest, trip())
+	}
+	if fastest > 60*time.Millisecond {
+		t.Errorf("there and back took %v after the delay was taken off", fastest)
 	}
 }
 
