@@ -68,7 +68,9 @@ func TestReconnectingIsToldAndGivenUp(t *testing.T) {
 func TestAStalledLinkIsClosedByTheKeepalive(t *testing.T) {
 	box := hosttest.New(t, hosttest.Config{})
 	o := box.Options()
-	o.Keepalive, o.Missed = 50*time.Millisecond, 3
+	// Two seconds in which nothing comes: a busy computer is late by less, and
+	// the second connection must not look dead too.
+	o.Keepalive, o.Missed = 100*time.Millisecond, 20
 	c := connect(t, box.Target(), o)
 	defer c.Close()
 	box.Link.Freeze()

@@ -36,7 +36,11 @@ func TestASecondRunIsRefusedWithTheHoldersName(t *testing.T) {
 
 func TestTheLockDiesWithItsHolder(t *testing.T) {
 	box := hosttest.New(t, hosttest.Config{})
-	first, second := box.Connect(t), box.Connect(t)
+	// Without a beat: the end of the connection is all that the box is told, and
+	// no late one looks like a sign of life.
+	o := box.Options()
+	o.LockBeat = time.Hour
+	first, second := connect(t, box.Target(), o), box.Connect(t)
 	if _, err := first.Lock(t.Context(), "anna@laptop"); err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +115,7 @@ func TestARunThatLostItsLockToAnotherStops(t *testing.T) {
 	}
 	box.Link.Refuse(true)
 	box.Link.Cut()
-	box.Idle(5 * time.Second)
+	box.Idle()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
@@ -145,7 +144,7 @@ func TestAKilledSendResumesWhereTheBytesArrived(t *testing.T) {
 			if _, err = first.Send(t.Context(), b, nil); err == nil {
 				t.Fatal("the first run was not killed")
 			}
-			box.Idle(5 * time.Second)
+			box.Idle()
 			arrived := part()
 			box.Link.Refuse(false)
 			box.Link.OnCut(nil)

@@ -152,6 +152,9 @@ func Start(cfg Config, fail func(format string, args ...any)) (*Box, error) {
 func (b *Box) Close() {
 	_ = b.listener.Close()
 	b.stop()
+	// One that was accepted and not admitted yet would be served for as long as
+	// its client likes.
+	b.Link.Refuse(true)
 	b.Link.cut()
 	b.serving.Wait()
 }
@@ -364,7 +367,7 @@ func (b *Box) PowerCut() {
 	b.Link.cut()
 	// Nothing that ran before the cut may write after it: a box without power
 	// has no processes left when it boots.
-	b.Idle(10 * time.Second)
+	b.Idle()
 	b.mu.Lock()
 	b.power, b.powerOff = context.WithCancel(b.ctx)
 	clear(b.locks)
@@ -375,10 +378,13 @@ func (b *Box) PowerCut() {
 	b.Systemd.boot()
 }
 
+// hung is how long nothing takes that ends at all, on the busiest computer.
+const hung = 2 * time.Minute
+
 // Idle waits until nothing runs on the box, neither a command nor a transient
 // unit, as after a cut when commands find the end of their input.
-func (b *Box) Idle(limit time.Duration) {
-	deadline := time.NewTimer(limit)
+func (b *Box) Idle() {
+	deadline := time.NewTimer(hung)
 	defer deadline.Stop()
 	for {
 		b.mu.Lock()
@@ -390,7 +396,7 @@ func (b *Box) Idle(limit time.Duration) {
 		select {
 		case <-changed:
 		case <-deadline.C:
-			b.fail("commands still run on the box after %s", limit)
+			b.fail("commands still run on the box after %s", hung)
 			return
 		}
 	}

@@ -112,15 +112,21 @@ func (l *Link) cut() {
 	l.cutLocked()
 }
 
+// cutLocked lets nothing more through, then says so to OnCut, and only then
+// shows it: whoever is to die with the connection must not be quicker to make
+// another one.
 func (l *Link) cutLocked() {
-	if l.onCut != nil && len(l.conns) > 0 {
-		go l.onCut()
-	}
-	for c := range l.conns {
-		_ = c.Conn.Close()
-		delete(l.conns, c)
-	}
+	conns := l.conns
+	l.conns = make(map[*linkConn]bool)
 	l.moved.Broadcast()
+	if said := l.onCut; said != nil && len(conns) > 0 {
+		l.mu.Unlock()
+		said()
+		l.mu.Lock()
+	}
+	for c := range conns {
+		_ = c.Conn.Close()
+	}
 }
 
 // exec counts a command and tells whether it may run.
@@ -197,7 +203,8 @@ func (l *Link) pass(c *linkConn, n int, count, limit *int64, err error) (int, er
 	return n, err
 }
 
-// OnCut calls f at the next cuts, in a goroutine of its own; nil for none.
+// OnCut calls f at the next cuts, before the clients can know of them; nil for
+// none.
 func (l *Link) OnCut(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
