@@ -23,6 +23,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/porttest"
 )
 
 // The passwords hold every character that a careless script trips over.
@@ -112,7 +114,7 @@ func newDatabase(t *testing.T, role string, certificates map[string][]byte) *dat
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	d := &database{t: t, role: role, dir: dir, port: freePort(t), password: map[string]string{
+	d := &database{t: t, role: role, dir: dir, port: porttest.Keep(t), password: map[string]string{
 		"root-password": rootPassword, "password": appPassword, "replication-password": replicationPW,
 	}}
 	d.user, d.as = unprivileged(t)
@@ -317,16 +319,6 @@ func (d *database) has(name string) bool { _, err := os.Lstat(d.data(name)); ret
 func (d *database) quarantined() []string {
 	found, _ := filepath.Glob(d.data(".quarantine/*"))
 	return found
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func certificates(t *testing.T) map[string][]byte {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/porttest"
 )
 
 // program finds a program, or says why the test cannot run. The given folders
@@ -83,7 +85,7 @@ func TestRedisTakesItsArguments(t *testing.T) {
 			args[i] = t.TempDir()
 		}
 	}
-	port := freePort(t)
+	port := porttest.Keep(t)
 	said := serve(t, exec.Command(path, append(args[1:], "--port", fmt.Sprint(port), "--bind", "127.0.0.1")...))
 	c := awaitPort(t, port, said)
 	defer c.Close()
@@ -113,12 +115,12 @@ func newBroker(t *testing.T) *broker {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	names, port := freePort(t), freePort(t)
+	names, port := porttest.Keep(t), porttest.Keep(t)
 	b := &broker{t: t, dir: dir, port: port, env: append(os.Environ(),
 		"HOME="+dir, "RABBITMQ_NODENAME=ssg-chart-test@localhost", "RABBITMQ_NODE_PORT=",
 		"RABBITMQ_MNESIA_BASE="+dir, "RABBITMQ_LOG_BASE="+dir, "RABBITMQ_LOGS=-",
 		"RABBITMQ_CONFIG_FILE="+filepath.Join(dir, "rabbitmq.conf"), "RABBITMQ_ENABLED_PLUGINS_FILE="+filepath.Join(dir, "enabled_plugins"),
-		fmt.Sprintf("RABBITMQ_DIST_PORT=%d", freePort(t)), fmt.Sprintf("ERL_EPMD_PORT=%d", names), "ERL_EPMD_ADDRESS=127.0.0.1",
+		fmt.Sprintf("RABBITMQ_DIST_PORT=%d", porttest.Keep(t)), fmt.Sprintf("ERL_EPMD_PORT=%d", names), "ERL_EPMD_ADDRESS=127.0.0.1",
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=+sbwt none +sbwtdcpu none +sbwtdio none",
 	)}
 	objects, _ := mustRender(t, existing())
@@ -127,7 +129,7 @@ func newBroker(t *testing.T) *broker {
 			continue
 		}
 		conf := strings.NewReplacer(
-			"= 5672", fmt.Sprintf("= %d", port), "= 15692", fmt.Sprintf("= %d", freePort(t)),
+			"= 5672", fmt.Sprintf("= %d", port), "= 15692", fmt.Sprintf("= %d", porttest.Keep(t)),
 			"/run/secrets/rabbitmq/definitions.json", filepath.Join(dir, "definitions.json"),
 		).Replace(w.template.Annotations["ssg/rabbitmq.conf"])
 		b.write("rabbitmq.conf", conf)

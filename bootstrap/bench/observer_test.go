@@ -5,16 +5,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/porttest"
 )
 
 // stage is a box's task folder with containers that the test makes, watched by
@@ -86,15 +88,27 @@ func (s *stage) await(t *testing.T, what string) Sighting {
 	}
 }
 
+// next returns the next sighting.
+func (s *stage) next(t *testing.T) Sighting {
+	t.Helper()
+	select {
+	case x := <-s.lines:
+		return x
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing more was seen")
+		return Sighting{}
+	}
+}
+
 // The first argument of a test binary that plays a container, and the variable
 // that says so.
 const playVariable = "SSG_BENCH_PLAYS"
 
 // contain makes a container whose runtime takes a while before it lets the
 // program run, which then opens its port after a known delay.
-func (s *stage) contain(t *testing.T, namespace, pod, name string, delay time.Duration, kind string, port int) {
+func (s *stage) contain(t *testing.T, namespace, pod, name string, delay time.Duration, kind string, port int) (id string) {
 	t.Helper()
-	id := fmt.Sprintf("%s-%s-%d", pod, name, time.Now().UnixNano())
+	id = fmt.Sprintf("%s-%s-%d", pod, name, time.Now().UnixNano())
 	dir := filepath.Join(s.tasks, id)
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		t.Fatal(err)
@@ -124,6 +138,7 @@ func (s *stage) contain(t *testing.T, namespace, pod, name string, delay time.Du
 			t.Fatal(err)
 		}
 	}
+	return id
 }
 
 // TestPlaysAContainer is no test: it is the program in the container.
@@ -193,16 +208,6 @@ func play(conn net.Conn, kind string, first bool) {
 	_, _ = conn.Read(got)
 }
 
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 // TestAKnownDelayIsFoundAgain is the agreement of the timed boot with a
 // container that opens its port after a known delay.
 func TestAKnownDelayIsFoundAgain(t *testing.T) {
@@ -212,8 +217,8 @@ func TestAKnownDelayIsFoundAgain(t *testing.T) {
 	}{{"mysql", 700 * time.Millisecond}, {"amqp", 400 * time.Millisecond}, {"redis", 0}, {"http", 1200 * time.Millisecond}} {
 		t.Run(c.kind, func(t *testing.T) {
 			t.Parallel()
-			port := freePort(t)
-			where := strconv.Itoa(port)
+			port := porttest.Keep(t)
+			where, before := strconv.Itoa(port), uptime(t)
 			if c.kind == "http" {
 				where += "/healthz"
 			}
@@ -234,8 +239,8 @@ func TestAKnownDelayIsFoundAgain(t *testing.T) {
 				t.Errorf("%+v\n%+v", started, serves)
 			}
 			t.Logf("a delay of %s was timed as %.3f s, errors %.3f and %.3f", c.delay, serves.At-started.At, started.Error, serves.Error)
-			if now := uptime(t); math.Abs(now-serves.At) > 5 {
-				t.Errorf("seen at %.1f, and it is %.1f now", serves.At, now)
+			if now := uptime(t); serves.At < before-clocks || serves.At > now+clocks {
+				t.Errorf("seen at %.3f, and the test ran from %.3f to %.3f", serves.At, before, now)
 			}
 		})
 	}
@@ -256,18 +261,23 @@ func uptime(t *testing.T) float64 {
 }
 
 func TestOthersNamespacesAreNotWatched(t *testing.T) {
-	port := freePort(t)
+	port := porttest.Keep(t)
 	s := watchHere(t, Rule{Name: "it", Container: "main", Kind: "redis", Where: strconv.Itoa(port)})
-	s.contain(t, "studentsystemgo", "redis-0", "main", 0, "redis", port)
-	s.contain(t, "ssg-bench", "redis-0", "main", 0, "redis", freePort(t))
-	if x := s.await(t, sawCreated); x.Pod != "redis-0" {
-		t.Errorf("%+v", x)
-	}
-	s.await(t, sawStarted)
-	for len(s.lines) > 0 {
-		if x := <-s.lines; x.What == sawCreated || x.What == sawServes {
+	other := s.contain(t, "studentsystemgo", "redis-0", "main", 0, "redis", porttest.Keep(t))
+	ours := s.contain(t, "ssg-bench", "redis-0", "main", 0, "redis", port)
+	// The other one was there first, and would be seen first.
+	var seen []string
+	for len(seen) < 3 {
+		x := s.next(t)
+		if x.ID == other {
 			t.Errorf("the other one was seen: %+v", x)
 		}
+		if x.ID == ours {
+			seen = append(seen, x.What)
+		}
+	}
+	if want := []string{sawCreated, sawStarted, sawServes}; !slices.Equal(seen, want) {
+		t.Errorf("of ours was seen %q, want %q", seen, want)
 	}
 }
 
@@ -292,7 +302,7 @@ func TestAFileAndAConnectionAreMomentsToo(t *testing.T) {
 	s := watchHere(t,
 		Rule{Name: "file", Container: "main", Kind: "file", Where: file},
 		Rule{Name: "peer", Container: "main", Kind: "peer", Where: strconv.Itoa(port)})
-	s.contain(t, "ssg-bench", "x-0", "main", 0, "redis", freePort(t))
+	s.contain(t, "ssg-bench", "x-0", "main", 0, "redis", porttest.Keep(t))
 	s.await(t, sawStarted)
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host/hosttest"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/porttest"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 )
 
@@ -296,7 +297,7 @@ func TestJumpsCheckEveryHostKey(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	target := host.Target{Name: "gone", User: "u", Addr: "127.0.0.1", Port: freePort(t)}
+	target := host.Target{Name: "gone", User: "u", Addr: "127.0.0.1", Port: porttest.Keep(t)}
 	err := tryConnect(t, target, host.Options{})
 	if fault.CodeOf(err) != fault.Unreachable || !strings.Contains(fault.NextOf(err), "doctor --host gone") || fault.ExitOf(err) != fault.ExitUnreachable {
 		t.Errorf("closed port: %v, next %q", err, fault.NextOf(err))

@@ -22,6 +22,7 @@ import (
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host/hosttest"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/porttest"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/wait"
 )
 
@@ -64,7 +65,7 @@ func realSSHD(t *testing.T) (host.Target, host.Options, string) {
 		// starting the command is tested against the model.
 		must(os.WriteFile(filepath.Join(bin, "sudo"), []byte("#!/bin/sh\nwhile :; do case $1 in -p) shift 2;; -*) shift;; *) break;; esac; done\nexec \"$@\"\n"), 0o755))
 	}
-	port := freePort(t)
+	port := porttest.Keep(t)
 	config := fmt.Sprintf(`Port %d
 ListenAddress 127.0.0.1
 HostKey %s
@@ -116,16 +117,6 @@ SetEnv PATH=%s:%s
 func isFile(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 func writeKey(t *testing.T, path string) ssh.PublicKey {

@@ -4,15 +4,17 @@
 package servicetest
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Find returns the path of a program of Debian's package, which may lie where
@@ -91,17 +93,21 @@ func (p *Process) await(t *testing.T, probe func() error) {
 	}
 }
 
-// FreePort picks a port that is free on loopback now.
+// FreePort returns a port on which nobody listens, and keeps it until the test
+// ends: one that was merely free a moment ago may be anybody's by the time a
+// service has started. Bound and not listened on, it is passed over by the kernel
+// and taken by a service that asks for it by number with SO_REUSEADDR, as they do.
 func FreePort(t *testing.T) string {
 	t.Helper()
-	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", "127.0.0.1:0")
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	_, port, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	err = errors.Join(unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_REUSEADDR, 1), unix.Bind(fd, &unix.SockaddrInet4{}))
+	at, nameErr := unix.Getsockname(fd)
+	if err = errors.Join(err, nameErr); err != nil {
 		t.Fatal(err)
 	}
-	return port
+	return strconv.Itoa(at.(*unix.SockaddrInet4).Port)
 }
