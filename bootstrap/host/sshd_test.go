@@ -108,7 +108,7 @@ SetEnv PATH=%s:%s
 		KnownHostsFiles: []string{filepath.Join(dir, "known_hosts")},
 	}
 	options := host.Options{
-		LockBeat: 200 * time.Millisecond, StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
+		LockBeat: 500 * time.Millisecond, StateDir: filepath.Join(dir, "state"), RunDir: filepath.Join(dir, "run"),
 		ReconnectStall: 5 * time.Second,
 	}
 	return target, options, filepath.Join(dir, "box")

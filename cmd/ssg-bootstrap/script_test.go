@@ -280,7 +280,8 @@ func await(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: await PATH-ON-THE-BOX")
 	}
 	m := machineOf(ts)
-	ctx, stop := context.WithTimeout(context.Background(), 30*time.Second)
+	// All scripts run at once: only a program that hangs takes so long.
+	ctx, stop := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer stop()
 	for !m.Exists(args[0]) {
 		select {

@@ -239,13 +239,13 @@ func (b *Box) Target() host.Target {
 	}
 }
 
-// Options fit a test: short beats, and the sudo password if there is one. When
-// a box counts as lost is left as it is: shorter limits run out on a starved
-// computer.
+// Options fit a test: short beats, and the sudo password if there is one. The
+// beats let the box hold a lock for two seconds without one, and when a box counts
+// as lost is left as it is: shorter limits run out on a starved computer.
 func (b *Box) Options() host.Options {
 	return host.Options{
 		SudoPassword: secrets.NewValue(b.cfg.SudoPassword),
-		LockBeat:     200 * time.Millisecond,
+		LockBeat:     500 * time.Millisecond,
 		JobPoll:      50 * time.Millisecond,
 	}
 }
