@@ -87,9 +87,10 @@ type Host interface {
 	// Run runs a command that may change the box and returns its standard
 	// output. It is never repeated behind the caller's back.
 	Run(ctx context.Context, c Command) ([]byte, error)
-	// Put writes a small file: temporary file, fsync, rename, fsync of the
-	// folder. Missing parent folders are made, root-owned, 0755.
-	Put(ctx context.Context, f File) error
+	// Put writes small files in one round trip: temporary file, fsync, rename,
+	// fsync of the folder. None takes its place before all are written, and
+	// they do in their order. Missing parent folders are made, root-owned, 0755.
+	Put(ctx context.Context, files ...File) error
 	// Send brings a large file whose content is known by its hash, beginning
 	// at the byte where an earlier attempt stopped, checks it on the box and
 	// renames it into place.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,12 +52,61 @@ func TestPutWritesAtomicallyAndLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+func TestPutWritesSeveralFilesOrNone(t *testing.T) {
+	box := hosttest.New(t, hosttest.Config{})
+	c := box.Connect(t)
+	files := []host.File{
+		{Path: "/etc/one/a", Mode: 0o600, Content: bytes.Repeat([]byte("a secret\n"), 20_000)},
+		{Path: "/etc/one/b", Mode: 0o644},
+		{Path: "/usr/local/bin/c", Mode: 0o755, Content: []byte("#!/bin/sh\n")},
+		{Path: "/etc/one/with a 'quote", Mode: 0o640, Content: []byte("no end")},
+	}
+	box.WriteFile("/etc/one/with a 'quote/full", "", 0o644)
+	if err := c.Put(t.Context(), files...); err == nil {
+		t.Error("a folder was replaced by a file")
+	}
+	box.Exec("rm -r /etc/one /usr/local/bin/c")
+	// The disk is full at the last one.
+	landed := len(box.Ran("mv"))
+	last := "count=" + strconv.Itoa(len(files[3].Content))
+	box.Command("dd", func(c *hosttest.Call) int {
+		if c.Has(last) {
+			return c.Errorf("dd: error writing: No space left on device")
+		}
+		return c.Real()
+	})
+	if err := c.Put(t.Context(), files...); fault.CodeOf(err) != fault.DiskFull {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if early := box.Ran("mv")[landed:]; len(early) != 0 {
+		t.Errorf("files took their places without the others: %q", early)
+	}
+	for _, line := range box.Files() {
+		if strings.HasPrefix(line, "/etc/one/") || strings.HasPrefix(line, "/usr/local/bin/") {
+			t.Errorf("left behind: %s", line)
+		}
+	}
+	box.Command("dd", nil)
+	if err := c.Put(t.Context(), files...); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		info, err := os.Stat(box.Path(f.Path))
+		if got := box.ReadFile(f.Path); err != nil || got != string(f.Content) || info.Mode().Perm() != f.Mode {
+			t.Errorf("%s: %d bytes with %v, %v", f.Path, len(got), info.Mode(), err)
+		}
+	}
+	if entries, err := os.ReadDir(box.Path("/etc/one")); err != nil || len(entries) != 3 {
+		t.Errorf("the folder has %v, %v; want three files", entries, err)
+	}
+}
+
 func TestPutSurvivesCutsAnywhere(t *testing.T) {
 	t.Parallel()
 	box := hosttest.New(t, hosttest.Config{})
 	c := box.Connect(t)
 	old, want := strings.Repeat("old\n", 500), strings.Repeat("new!\n", 500)
-	for cut := int64(1); cut < 4000; cut += 331 {
+	for cut := int64(1); cut < 5400; cut += 331 {
 		box.WriteFile("/etc/f", old, 0o644)
 		box.Link.CutAfterIn(cut)
 		if err := c.Put(t.Context(), host.File{Path: "/etc/f", Mode: 0o644, Content: []byte(want)}); err != nil {

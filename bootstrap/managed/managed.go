@@ -246,15 +246,13 @@ func Apply(ctx context.Context, h host.Host, files []File, changes []step.Change
 	for _, c := range changes {
 		named[c.Object] = true
 	}
+	var put []host.File
 	for _, f := range files {
-		if !named[f.Path] {
-			continue
-		}
-		if err := h.Put(ctx, host.File{Path: f.Path, Mode: f.Mode, Content: f.Content}); err != nil {
-			return err
+		if named[f.Path] {
+			put = append(put, host.File{Path: f.Path, Mode: f.Mode, Content: f.Content})
 		}
 	}
-	return nil
+	return h.Put(ctx, put...)
 }
 
 // Named reports whether one of the changes is about the object.

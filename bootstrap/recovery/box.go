@@ -29,10 +29,11 @@ const (
 
 // ready brings the tools.
 func (b Box) ready(ctx context.Context) error {
-	if err := b.Host.Put(ctx, host.File{Path: b.at("pieces.pl"), Mode: 0o600, Content: piecesTool}); err != nil {
-		return fmt.Errorf("bring the tools for backups: %w", err)
-	}
-	if err := b.Host.Put(ctx, host.File{Path: b.at("snapshot.sh"), Mode: 0o600, Content: snapshotScript}); err != nil {
+	err := b.Host.Put(ctx,
+		host.File{Path: b.at("pieces.pl"), Mode: 0o600, Content: piecesTool},
+		host.File{Path: b.at("snapshot.sh"), Mode: 0o600, Content: snapshotScript},
+	)
+	if err != nil {
 		return fmt.Errorf("bring the tools for backups: %w", err)
 	}
 	return b.sh(ctx, `chmod 700 "$1"`, b.folder())

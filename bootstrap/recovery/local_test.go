@@ -62,11 +62,16 @@ func (l *local) QueryMany(ctx context.Context, cs []host.Command) ([]host.Answer
 	return out, nil
 }
 
-func (l *local) Put(_ context.Context, f host.File) error {
-	if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
-		return err
+func (l *local) Put(_ context.Context, files ...host.File) error {
+	for _, f := range files {
+		if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(f.Path, f.Content, f.Mode); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(f.Path, f.Content, f.Mode)
+	return nil
 }
 
 func (l *local) Send(context.Context, host.Blob, host.Progress) (host.Sent, error) {

@@ -56,8 +56,10 @@ func (b *memBox) Query(ctx context.Context, c host.Command) ([]byte, error) {
 }
 
 func (b *memBox) Run(context.Context, host.Command) ([]byte, error) { panic("unused") }
-func (b *memBox) Put(_ context.Context, f host.File) error {
-	b.set(f.Path, string(f.Content))
+func (b *memBox) Put(_ context.Context, files ...host.File) error {
+	for _, f := range files {
+		b.set(f.Path, string(f.Content))
+	}
 	return nil
 }
 func (b *memBox) Send(context.Context, host.Blob, host.Progress) (host.Sent, error) { panic("unused") }

@@ -32,6 +32,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -91,6 +92,7 @@ type Box struct {
 	log      []Entry
 	wire     []string
 	locks    map[string]bool
+	lends    map[string]string // where this computer's programs are, by name
 	running  int
 	idle     chan struct{}
 	power    context.Context
@@ -132,7 +134,7 @@ func Start(cfg Config, fail func(format string, args ...any)) (*Box, error) {
 	}
 	b := &Box{
 		cfg: cfg, dir: dir, root: filepath.Join(dir, "box-disk"), fail: fail,
-		commands: make(map[string]func(*Call) int), locks: make(map[string]bool), Link: newLink(), idle: make(chan struct{}),
+		commands: make(map[string]func(*Call) int), locks: make(map[string]bool), lends: make(map[string]string), Link: newLink(), idle: make(chan struct{}),
 	}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	b.power, b.powerOff = context.WithCancel(b.ctx)
@@ -325,7 +327,7 @@ func (b *Box) Files() []string {
 }
 
 // Command models a program of the box; it takes the place of a real one and
-// of an earlier model of the same name.
+// of an earlier model of the same name. nil takes the model away.
 func (b *Box) Command(name string, model func(*Call) int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -473,6 +475,9 @@ func (c *Call) Getenv(name string) string {
 
 // Exec runs another program of the box in the place of this one.
 func (c *Call) Exec(argv []string) int { return c.shell.exec(c.Ctx, c, argv) }
+
+// Real runs this computer's program of that name, which a model stands before.
+func (c *Call) Real() int { return c.shell.real(c, path.Base(c.Args[0])) }
 
 // As runs another program as root or not.
 func (c *Call) As(root bool, argv []string) int {

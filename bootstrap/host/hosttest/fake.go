@@ -103,12 +103,14 @@ func (f *Fake) QueryMany(ctx context.Context, cs []host.Command) ([]host.Answer,
 // Run answers an expected command.
 func (f *Fake) Run(_ context.Context, c host.Command) ([]byte, error) { return f.take(f.runs, c) }
 
-// Put keeps the file.
-func (f *Fake) Put(_ context.Context, file host.File) error {
+// Put keeps the files.
+func (f *Fake) Put(_ context.Context, files ...host.File) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.log = append(f.log, "put "+file.Path)
-	f.files[file.Path] = file
+	for _, file := range files {
+		f.log = append(f.log, "put "+file.Path)
+		f.files[file.Path] = file
+	}
 	return nil
 }
 
