@@ -25,36 +25,43 @@ const chunkSize = 4 << 20
 // uploads is where the parts of unfinished files wait for the next run.
 func (c *Client) uploads() string { return path.Join(c.opts.StateDir, "uploads") }
 
+// togetherFunc tells whether $1 and $2 lie on one file system.
+const togetherFunc = `together() { set -- $(stat -c %d "$1" "$2"); [ "$1" = "$2" ]; }`
+
 // probeScript tells what the box has of the file with the hash $2 and size $3
 // that is to become $1: the file itself, or a part with the hash of each of
 // its chunks, and how much room there is for the rest ("same" when the part
 // lies on the file's own file system). It makes the part, and nothing else.
+//
+// What a broken connection left running may finish the file at any moment and
+// take the part away: that is a failure here, and the next look finds the file.
+// What arrived before a connection broke may still be on its way to the disk:
+// waiting for it is cheaper than sending it again. As many bytes are hashed as
+// were told, though there may be more by then.
 const probeScript = `set -e
 p=$4/$2.part
+room() { set -- $(df -B1 --output=avail "$1"); echo "$2"; }
+` + togetherFunc + `
 if [ -f "$1" ] && [ ! -L "$1" ] && [ "$(stat -c %s "$1")" = "$3" ] && [ "$(sha256sum <"$1")" = "$2  -" ]; then
 	chmod "$5" "$1"
 	echo have
 	exit
 fi
 umask 077
-mkdir -p "$4"
+[ -d "$4" ] || mkdir -p "$4"
 [ -e "$p" ] || : >"$p"
 d=${1%/*}; d=${d:-/}
 while [ ! -d "$d" ]; do d=${d%/*}; d=${d:-/}; done
-# What a broken connection left running may finish the file at any moment and
-# take the part away: that is a failure here, and the next look finds the file.
-n=$(stat -c %s "$p")
-# What arrived before a connection broke may still be on its way to the disk:
-# waiting for it is cheaper than sending it again.
+n=0
+if [ -s "$p" ]; then n=$(stat -c %s "$p"); fi
 if [ "$n" -gt 0 ]; then
 	tries=25
 	while sleep 0.2; m=$(stat -c %s "$p") && [ "$m" -gt "$n" ] && [ "$tries" -gt 0 ]; do n=$m; tries=$((tries - 1)); done
 fi
 [ -e "$p" ]
 echo part "$n"
-echo free $(df -B1 --output=avail "$4" | tail -n 1)
-if [ "$(stat -c %d "$4")" = "$(stat -c %d "$d")" ]; then echo there same; else echo there $(df -B1 --output=avail "$d" | tail -n 1); fi
-# As many bytes as were told, though there may be more by now.
+echo free "$(room "$4")"
+if together "$4" "$d"; then echo there same; else echo there "$(room "$d")"; fi
 if [ "$n" -gt 0 ]; then head -c "$n" "$p" | split -b 4194304 --filter='sha256sum'; fi`
 
 // receiveScript writes stdin into the part $1/$2.part, for each pair of an
@@ -64,6 +71,7 @@ if [ "$n" -gt 0 ]; then head -c "$n" "$p" | split -b 4194304 --filter='sha256sum
 // not make the part (nocreat), so that such a writer cannot bring back a part
 // that became the file.
 const receiveScript = `set -e
+` + togetherFunc + `
 p=$1/$2.part; to=$3; mode=$4; size=$5; shift 5
 hash=${p##*/}; hash=${hash%.part}
 while [ $# -gt 0 ]; do
@@ -76,9 +84,9 @@ if [ "$has" -lt "$size" ]; then echo short; exit; fi
 if [ "$has" -gt "$size" ]; then truncate -s "$size" "$p"; fi
 if [ "$(sha256sum <"$p")" != "$hash  -" ]; then echo differs; exit; fi
 d=${to%/*}; d=${d:-/}
-mkdir -p "$d"
+[ -d "$d" ] || mkdir -p "$d"
 chmod "$mode" "$p"
-if [ "$(stat -c %d "$p")" = "$(stat -c %d "$d")" ]; then
+if together "$p" "$d"; then
 	sync "$p"
 	mv -fT "$p" "$to"
 else

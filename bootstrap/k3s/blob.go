@@ -78,7 +78,7 @@ func (b blob) send(ctx context.Context, r step.Run, want artifact.Artifact, loca
 
 const noteScript = `set -e
 file=$1 record=$2 sum=$3
-mkdir -p "${record%/*}"
+[ -d "${record%/*}" ] || mkdir -p "${record%/*}"
 stamp=$(stat -c '%s %.9Y %i' "$file")
 # A name of its own: after a lost connection an older one may still be at work.
 new=$(mktemp "${record%/*}/.ssg-bootstrap.XXXXXXXX")
