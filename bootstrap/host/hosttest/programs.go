@@ -7,26 +7,21 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 )
 
-// realCommands are the programs of this computer that run on the box's disk.
-// They take every path as an argument and run no other programs (split runs
-// its filter, which gets no path).
-func realCommands() map[string]bool {
-	out := make(map[string]bool)
-	for _, name := range []string{
+// lent tells whether a program of this computer runs on the box's disk. They
+// take every path as an argument and run no other programs (split runs its
+// filter, which gets no path).
+func lent(name string) bool {
+	return slices.Contains([]string{
 		"[", "awk", "base64", "basename", "cat", "chmod", "cksum", "cmp", "comm", "cp", "cut", "date", "dd", "df", "diff", "dirname",
 		"du", "echo", "expr", "false", "find", "fold", "getconf", "grep", "gzip", "gunzip", "head", "install", "join", "ln", "ls",
 		"md5sum", "mkdir", "mktemp", "mv", "nl", "od", "paste", "printf", "pwd", "readlink", "realpath", "rm", "rmdir", "sed", "seq",
 		"sha256sum", "sleep", "sort", "split", "stat", "sync", "tac", "tail", "tar", "tee", "test", "touch", "tr", "true", "truncate",
 		"uniq", "unlink", "wc", "yes", "zcat", "zstd",
-	} {
-		out[name] = true
-	}
-	return out
+	}, name)
 }
 
 // streams are the programs whose output is content, which is passed on as it
@@ -54,8 +49,8 @@ func (s *shell) real(c *Call, name string) int {
 	if changes(name) && !s.mayChange(c) {
 		return c.Errorf("%s: Permission denied", name)
 	}
-	file, err := exec.LookPath(name)
-	if err != nil {
+	file, found := s.box.lend(name)
+	if !found {
 		s.box.fail("this computer has no %s to lend to the box", name)
 		return 127
 	}
@@ -69,7 +64,7 @@ func (s *shell) real(c *Call, name string) int {
 	if streams(name) {
 		cmd.Stdout = c.Stdout
 	}
-	err = cmd.Run()
+	err := cmd.Run()
 	_, _ = c.Stdout.Write(s.toBox(out.Bytes()))
 	_, _ = c.Stderr.Write(s.toBox(errs.Bytes()))
 	var exit *exec.ExitError
@@ -82,6 +77,16 @@ func (s *shell) real(c *Call, name string) int {
 		fmt.Fprintln(c.Stderr, err)
 	}
 	return 126
+}
+
+// lend finds a program of this computer, once.
+func (b *Box) lend(name string) (string, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if _, asked := b.lends[name]; !asked {
+		b.lends[name], _ = exec.LookPath(name)
+	}
+	return b.lends[name], b.lends[name] != ""
 }
 
 func (s *shell) mayChange(c *Call) bool {
@@ -103,18 +108,18 @@ func (s *shell) toBox(text []byte) []byte {
 // an option or operand (if=/x, --target=/x). The first operand of programs
 // that take a pattern or a script stays.
 func (s *shell) rewrite(name string, args []string) []string {
-	assigned := regexp.MustCompile(`^(-{0,2}[A-Za-z][A-Za-z-]*=)(/.*)$`)
 	pattern := slices.Contains([]string{"sed", "grep", "awk"}, name)
 	keep := slices.Contains([]string{"tr", "echo", "printf", "basename", "dirname", "expr", "seq"}, name)
 	out := make([]string, len(args))
 	for i, a := range args {
 		out[i] = a
-		switch m := assigned.FindStringSubmatch(a); {
+		key, value, assigned := assignment(a)
+		switch {
 		case keep:
 		case pattern && !strings.HasPrefix(a, "-"):
 			pattern = false
-		case m != nil:
-			out[i] = m[1] + s.onDisk(m[2])
+		case assigned:
+			out[i] = key + s.onDisk(value)
 		case strings.HasPrefix(a, "/"):
 			out[i] = s.onDisk(a)
 		}
@@ -123,6 +128,17 @@ func (s *shell) rewrite(name string, args []string) []string {
 		out = withoutOwner(out)
 	}
 	return out
+}
+
+// assignment splits --option=/path and operand=/path before the path.
+func assignment(a string) (key, path string, ok bool) {
+	name, path, ok := strings.Cut(a, "=")
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "-"), "-")
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	if !ok || !strings.HasPrefix(path, "/") || strings.Trim(name, letters+"-") != "" || strings.HasPrefix(name, "-") || name == "" {
+		return "", "", false
+	}
+	return a[:len(a)-len(path)], path, true
 }
 
 func (s *shell) onDisk(p string) string {
@@ -262,7 +278,7 @@ func (b *Box) lookPath(name string) (string, bool) {
 			return d + name, true
 		}
 	}
-	return "/usr/bin/" + name, b.model(name) != nil || realCommands()[name]
+	return "/usr/bin/" + name, b.model(name) != nil || lent(name)
 }
 
 func idModel(c *Call) int {

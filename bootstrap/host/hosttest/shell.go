@@ -133,7 +133,7 @@ func (s *shell) exec(ctx context.Context, c *Call, argv []string) int {
 	if strings.Contains(argv[0], "/") && !systemPath(argv[0]) {
 		return s.execFile(&call)
 	}
-	if realCommands()[name] {
+	if lent(name) {
 		return s.real(&call, name)
 	}
 	fmt.Fprintf(c.Stderr, "sh: 1: %s: not found\n", argv[0])
