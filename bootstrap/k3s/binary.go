@@ -101,6 +101,7 @@ func (b binary) Apply(ctx context.Context, r step.Run, changes []step.Change) er
 	if err != nil {
 		return err
 	}
+	var links []string
 	for _, c := range changes {
 		switch {
 		case c.Verb == step.Send:
@@ -108,13 +109,13 @@ func (b binary) Apply(ctx context.Context, r step.Run, changes []step.Change) er
 		case c.Object == b.blob.record:
 			err = b.blob.note(ctx, r.Host, want.SHA256)
 		case c.Verb == step.Create:
-			err = link(ctx, r.Host, c.Object)
+			links = append(links, c.Object)
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return link(ctx, r.Host, links)
 }
 
 func (b binary) replace(ctx context.Context, r step.Run, want artifact.Artifact) error {
@@ -128,10 +129,13 @@ func (b binary) replace(ctx context.Context, r step.Run, want artifact.Artifact)
 	return b.blob.send(ctx, r, want, local)
 }
 
-func link(ctx context.Context, h host.Host, path string) error {
-	argv := []string{"ln", "-sfn", binaryPath, path}
+func link(ctx context.Context, h host.Host, paths []string) error {
+	if len(paths) == 0 {
+		return nil
+	}
+	argv := append([]string{"sh", "-c", `set -e; for path; do ln -sfn ` + binaryPath + ` "$path"; done`, "sh"}, paths...)
 	if _, err := h.Run(ctx, host.Command{Argv: argv, Root: true}); err != nil {
-		return fmt.Errorf("link %s: %w", path, err)
+		return fmt.Errorf("link %s: %w", strings.Join(paths, ", "), err)
 	}
 	return nil
 }

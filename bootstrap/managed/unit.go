@@ -110,15 +110,15 @@ func DiffUnit(name string, u Unit, written bool) []step.Change {
 
 // ApplyUnit makes the changes of DiffUnit.
 func ApplyUnit(ctx context.Context, h host.Host, name string, changes []step.Change) error {
-	if Named(changes, Reload) {
-		if err := systemctl(ctx, h, "daemon-reload"); err != nil {
-			return err
-		}
-	}
 	for _, c := range changes {
 		if c.Verb == step.Enable && c.Object == name {
+			// systemd reads all units again at its end, which takes an old
+			// CPU a second: once will do.
 			return systemctl(ctx, h, "enable", name)
 		}
+	}
+	if Named(changes, Reload) {
+		return systemctl(ctx, h, "daemon-reload")
 	}
 	return nil
 }

@@ -72,13 +72,17 @@ func (m modules) Apply(ctx context.Context, r step.Run, changes []step.Change) e
 	if err := managed.Apply(ctx, r.Host, m.files, changes); err != nil {
 		return err
 	}
+	argv := []string{"modprobe", "-a"}
 	for _, name := range m.names {
-		if !managed.Named(changes, "module "+name) {
-			continue
+		if managed.Named(changes, "module "+name) {
+			argv = append(argv, name)
 		}
-		if err := run(ctx, r.Host, "modprobe", name); err != nil {
-			return fmt.Errorf("load module %s: %w", name, err)
-		}
+	}
+	if len(argv) == 2 {
+		return nil
+	}
+	if err := run(ctx, r.Host, argv...); err != nil {
+		return fmt.Errorf("load modules %s: %w", strings.Join(argv[2:], ", "), err)
 	}
 	return nil
 }

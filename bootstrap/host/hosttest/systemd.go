@@ -38,7 +38,7 @@ type Systemd struct {
 	mu      sync.Mutex
 	units   map[string]*Unit
 	nextPID int
-	// Reloads counts daemon-reload.
+	// Reloads counts how often all units were read again.
 	reloads int
 }
 
@@ -64,7 +64,8 @@ func (s *Systemd) Unit(name string) Unit {
 	return Unit{Name: full(name), Active: "inactive", Sub: "dead"}
 }
 
-// Reloads is how often daemon-reload was called.
+// Reloads is how often all units were read again: by daemon-reload, and at the
+// end of enable and disable.
 func (s *Systemd) Reloads() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -174,9 +175,12 @@ func (s *Systemd) systemctl(c *Call) int {
 	if !c.Root && slices.Contains([]string{"start", "stop", "restart", "enable", "disable", "daemon-reload", "reset-failed", "mask"}, verb) {
 		return c.Errorf("Failed to %s: Interactive authentication required.", verb)
 	}
-	if verb == "daemon-reload" {
+	switch verb {
+	case "daemon-reload":
 		s.reloads++
 		return 0
+	case "enable", "disable":
+		s.reloads++
 	}
 	status := 0
 	for i, name := range names {

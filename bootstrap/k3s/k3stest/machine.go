@@ -165,8 +165,13 @@ func (m *Machine) modprobe(c *hosttest.Call) int {
 	if !c.Root {
 		return c.Errorf("modprobe: ERROR: Operation not permitted")
 	}
-	if err := os.MkdirAll(m.Path("/sys/module/"+c.Args[len(c.Args)-1]), 0o755); err != nil {
-		return c.Errorf("modprobe: %v", err)
+	for _, a := range c.Args[1:] {
+		if strings.HasPrefix(a, "-") {
+			continue
+		}
+		if err := os.MkdirAll(m.Path("/sys/module/"+a), 0o755); err != nil {
+			return c.Errorf("modprobe: %v", err)
+		}
 	}
 	return 0
 }
