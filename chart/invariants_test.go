@@ -171,8 +171,7 @@ func TestSelectorsFindOneComponentEach(t *testing.T) {
 
 // TestNoSecretIsOutsideOfSecrets looks for the canaries, plain and encoded.
 func TestNoSecretIsOutsideOfSecrets(t *testing.T) {
-	for _, r := range renderings(t) {
-		objects, _ := mustRender(t, r.values)
+	each(t, func(t *testing.T, _ rendering, objects []unstructured.Unstructured) {
 		for _, o := range objects {
 			if o.GetKind() == "Secret" {
 				continue
@@ -183,11 +182,11 @@ func TestNoSecretIsOutsideOfSecrets(t *testing.T) {
 			}
 			for _, canary := range []string{"canary-", base64.StdEncoding.EncodeToString([]byte("canary-"))[:9]} {
 				if strings.Contains(string(data), canary) {
-					t.Errorf("%s: a secret is in %s %s", r.name, o.GetKind(), o.GetName())
+					t.Errorf("a secret is in %s %s", o.GetKind(), o.GetName())
 				}
 			}
 		}
-	}
+	})
 }
 
 func TestRenderingTwiceGivesTheSameBytes(t *testing.T) {
