@@ -3,7 +3,6 @@ package profiles
 import (
 	"fmt"
 	"math"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -30,25 +29,31 @@ func byteUnits() []byteUnit {
 const byteSizePattern = `^[0-9]+(\.[0-9]+)?(B|kB|KiB|MB|MiB|GB|GiB|TB|TiB)$`
 
 // UnmarshalText reads a size; the unit is required, because 4 may be anything.
+// A profile has dozens of them, so it takes no pattern to be compiled.
 func (b *ByteSize) UnmarshalText(text []byte) error {
-	m := regexp.MustCompile(byteSizePattern).FindStringSubmatch(string(text))
-	if m == nil {
-		return fmt.Errorf("%q is not a size; write it like 512MiB or 4GiB", text)
-	}
-	number, err := strconv.ParseFloat(strings.TrimSuffix(string(text), m[2]), 64)
-	if err != nil {
-		return fmt.Errorf("read size %q: %w", text, err)
-	}
 	for _, u := range byteUnits() {
-		if u.name != m[2] {
+		digits, ok := strings.CutSuffix(string(text), u.name)
+		if !ok || !isDecimal(digits) {
 			continue
+		}
+		number, err := strconv.ParseFloat(digits, 64)
+		if err != nil {
+			return fmt.Errorf("read size %q: %w", text, err)
 		}
 		if n := number * float64(u.bytes); n < math.MaxInt64 {
 			*b = ByteSize(n)
 			return nil
 		}
+		return fmt.Errorf("%q is too large a size", text)
 	}
-	return fmt.Errorf("%q is too large a size", text)
+	return fmt.Errorf("%q is not a size; write it like 512MiB or 4GiB", text)
+}
+
+// isDecimal tells whether s is digits, with a point between some of them or not.
+func isDecimal(s string) bool {
+	whole, fraction, point := strings.Cut(s, ".")
+	const digits = "0123456789"
+	return whole != "" && strings.Trim(whole+fraction, digits) == "" && point == (fraction != "")
 }
 
 // MarshalText writes the size as it is read.
