@@ -29,10 +29,24 @@ mkdir -p "$o"
 systemd-run --quiet --unit="$u.service" --description="$t" --property=RemainAfterExit=yes \
 	--property=StandardOutput="append:$o/$u.log" --property=StandardError="append:$o/$u.log" -- "$@"`
 
-// lookAtJob shows the unit $1 and its output from byte $3 on.
-const lookAtJob = `systemctl show -p LoadState,ActiveState,SubState,Result,ExecMainStatus,Description "$1.service"
-echo
-if [ -e "$2/$1.log" ]; then tail -c "+$(($3 + 1))" "$2/$1.log"; fi`
+// lookAtJob shows the unit $1 and its output from byte $3 on. While the unit
+// runs and says nothing new it looks again, $4 times and $5 seconds apart:
+// each look that comes over the link has sudo check a password, which costs an
+// old box more than the look does.
+const lookAtJob = `o=$2/$1.log n=$4
+while :; do
+	s=$(systemctl show -p LoadState,ActiveState,SubState,Result,ExecMainStatus,Description "$1.service")
+	case $s in *SubState=running*) ;; *) break ;; esac
+	[ "$n" -gt 0 ] && [ "$(stat -c %s "$o" 2>/dev/null || echo 0)" -le "$3" ] || break
+	n=$((n - 1))
+	sleep "$5"
+done
+printf '%s\n\n' "$s"
+if [ -e "$o" ]; then tail -c "+$(($3 + 1))" "$o"; fi`
+
+// looks is how often the box looks at a job before it answers that there is
+// nothing new. The client's view of a stall is as late as that.
+const looks = 10
 
 // forgetJob removes the unit $1 and its output.
 const forgetJob = `systemctl stop "$1.service" 2>/dev/null
@@ -156,7 +170,10 @@ func (w *watched) look(ctx context.Context) (jobState, error) {
 		out.Reset()
 		return script{
 			body: lookAtJob, root: true, stdout: &out, label: "look at " + w.unit,
-			args: []string{w.unit, w.outputs(), strconv.FormatInt(w.offset, 10)},
+			args: []string{
+				w.unit, w.outputs(), strconv.FormatInt(w.offset, 10),
+				strconv.Itoa(looks), strconv.FormatFloat(w.client.opts.JobPoll.Seconds(), 'f', 3, 64),
+			},
 		}
 	})
 	if err != nil {

@@ -39,6 +39,31 @@ func TestAJobTellsItsLinesAndIsForgottenAtItsEnd(t *testing.T) {
 	}
 }
 
+// TestAQuietJobIsLookedAtOnTheBox counts: each command as root has sudo check a
+// password there.
+func TestAQuietJobIsLookedAtOnTheBox(t *testing.T) {
+	box := hosttest.New(t, hosttest.Config{SudoPassword: "pw"})
+	c := box.Connect(t)
+	const quiet = 40
+	looked := func() int { return len(box.Ran("systemctl show")) }
+	ended := make(chan error, 1)
+	go func() { ended <- c.Job(t.Context(), job("0"), nil) }()
+	for tick := time.Tick(5 * time.Millisecond); looked() < quiet; {
+		select {
+		case err := <-ended:
+			t.Fatalf("it ended early: %v", err)
+		case <-tick:
+		}
+	}
+	box.WriteFile("/tmp/go", "", 0o644)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if trips, shows := c.Stats().RoundTrips, looked(); shows < quiet || 2*trips > shows {
+		t.Errorf("%d commands over the link for %d looks", trips, shows)
+	}
+}
+
 func TestAFailedJobGivesItsStatusAndItsLastLinesAndMayBeTriedAgain(t *testing.T) {
 	box := hosttest.New(t, hosttest.Config{})
 	c := box.Connect(t)

@@ -45,7 +45,7 @@ type Options struct {
 	// LockBeat is how often a held lock says that its holder lives, 0 means
 	// 5 s; without a beat for four times as long the box lets go of it.
 	LockBeat time.Duration
-	// JobPoll is how often a job is asked how it goes; 0 means 1 s.
+	// JobPoll is how often a job is looked at on the box; 0 means 1 s.
 	JobPoll time.Duration
 	// StateDir and RunDir are the folders on the box for what outlives a boot
 	// and what does not; empty for the usual ones.

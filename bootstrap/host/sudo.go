@@ -11,10 +11,10 @@ import (
 
 // sudo makes the login root. Whether a password is needed is left to each
 // start of sudo: it asks, with a prompt that nobody can guess, or the command
-// says that it runs. So sudo may remember that it was satisfied: it keeps that
-// for the processes of one sshd session, which is one connection of ours, and
-// each password that need not be checked again saves the box a second of
-// hashing.
+// says that it runs. Sudo remembers nothing for us: it keeps that it was
+// satisfied for one session ID, and sshd gives each command of a connection its
+// own (seen with sudo 1.9.16). So a command as root costs the box a password's
+// hash, and what waits on the box waits in one command.
 type sudo struct {
 	user     string
 	prompter Prompter
