@@ -64,10 +64,7 @@ func (l *local) QueryMany(ctx context.Context, cs []host.Command) ([]host.Answer
 
 func (l *local) Put(_ context.Context, files ...host.File) error {
 	for _, f := range files {
-		if err := os.MkdirAll(filepath.Dir(f.Path), 0o755); err != nil {
-			return err
-		}
-		if err := os.WriteFile(f.Path, f.Content, f.Mode); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(f.Path), 0o755), os.WriteFile(f.Path, f.Content, f.Mode), os.Chmod(f.Path, f.Mode)); err != nil {
 			return err
 		}
 	}
@@ -152,10 +149,9 @@ func (l *local) box() Box {
 
 func writeFile(t testing.TB, path, text string, mode os.FileMode) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+	// With this mode whatever the umask of who runs the test.
+	err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), mode), os.Chmod(path, mode))
+	if err != nil {
 		t.Fatal(err)
 	}
 }

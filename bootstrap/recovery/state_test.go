@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -111,7 +112,7 @@ func TestALostBoxGetsItsStateBackBeforeAnythingStarts(t *testing.T) {
 		l := newLocal(t)
 		l.quiet(t)
 		root := filepath.Join(l.dir, "root")
-		if err := os.MkdirAll(root, 0o755); err != nil {
+		if err := errors.Join(os.MkdirAll(root, 0o755), os.Chmod(root, 0o755)); err != nil {
 			t.Fatal(err)
 		}
 		p := plan(t, l, v, taken.Entry)

@@ -1,6 +1,7 @@
 package archive_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -18,7 +19,9 @@ func pack(t *testing.T, name, version, depends string) string {
 	t.Helper()
 	tree := filepath.Join(t.TempDir(), name)
 	for _, folder := range []string{"DEBIAN", "usr/share/doc/" + name} {
-		if err := os.MkdirAll(filepath.Join(tree, folder), 0o755); err != nil {
+		// dpkg-deb looks at the mode, which the umask of who runs the test may narrow.
+		path := filepath.Join(tree, folder)
+		if err := errors.Join(os.MkdirAll(path, 0o755), os.Chmod(path, 0o755)); err != nil {
 			t.Fatal(err)
 		}
 	}

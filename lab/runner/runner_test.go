@@ -126,7 +126,9 @@ func newMachine(t *testing.T) *machine {
 // program puts a command of the test's own before those of the system.
 func (m *machine) program(t *testing.T, name, script string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(m.bin, name), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+	path := filepath.Join(m.bin, name)
+	// For another user too, whatever the umask of who runs the test.
+	if err := errors.Join(os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o755), os.Chmod(path, 0o755)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -175,7 +177,8 @@ func (m *machine) unpack(t *testing.T) installation {
 }
 
 func (i installation) command(ctx context.Context, env []string, argv ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	// The umask is a box's, not that of who runs the test.
+	command := exec.CommandContext(ctx, "/bin/sh", append([]string{"-c", `umask 022; exec "$@"`, "sh"}, argv...)...)
 	command.Dir = i.root
 	command.Env = append([]string{"PATH=" + i.bin + ":/usr/bin:/bin", "LANG=C.UTF-8"}, env...)
 	command.SysProcAttr = &syscall.SysProcAttr{Credential: i.user}
