@@ -149,6 +149,7 @@ func TestWhatBrokeIsMended(t *testing.T) {
 			m.Exec("systemctl disable --now " + serviceUnit)
 			m.Exec("rm -f /etc/systemd/system/" + serviceUnit)
 		}, true, ServiceID},
+		{"its unit is empty after a power cut", func() { m.WriteFile("/etc/systemd/system/"+serviceUnit, "", 0o644) }, true, ServiceID},
 		{"the program is damaged", func() { m.WriteFile(rootDir+"/bin/Runner.Listener", "", 0o755) }, true, ServiceID},
 		{"another cluster", func() { m.WriteFile(serverCA, "authority two\n", 0o644) }, false, AccessID},
 		{"the account is gone", func() {

@@ -33,11 +33,14 @@ if [ -d "$root" ]; then
 	fi
 fi
 echo "now=$(date +%s)"
-found=
+found= torn=
 for u in /etc/systemd/system/actions.runner.*.service; do
-	[ -f "$u" ] && grep -qxF "WorkingDirectory=$root" "$u" && found="$found ${u##*/}"
+	[ -f "$u" ] || continue
+	if grep -qxF "WorkingDirectory=$root" "$u"; then found="$found ${u##*/}"
+	elif ! grep -q '^WorkingDirectory=' "$u"; then torn="$torn ${u##*/}"; fi
 done
 echo "units=$found"
+echo "torn=$torn"
 [ -n "$found" ] || exit 0
 echo "-- units --"
 TZ=UTC LC_ALL=C systemctl show -p Id,LoadState,ActiveState,UnitFileState,NeedDaemonReload,MainPID,NRestarts,ExecMainStartTimestamp,ActiveEnterTimestamp -- $found
@@ -68,8 +71,11 @@ type local struct {
 	// runsvc is "same", "" when it is not there, else what is wrong with it.
 	runsvc string
 	// units are all units that run from our folder.
-	units  managed.Units
-	names  []string
+	units managed.Units
+	names []string
+	// torn are units that say not where they run: svc.sh does not wait for the
+	// disk, and a power cut leaves its file empty.
+	torn   []string
 	active time.Time
 	now    time.Time
 	files  managed.State
@@ -93,7 +99,7 @@ func parseLocal(out string) (local, error) {
 	m := managed.Pairs([]byte(head))
 	l := local{
 		archive: m["archive"], service: strings.TrimSpace(m["service"]), runsvc: m["runsvc"],
-		units: managed.ParseUnits([]byte(units)), names: strings.Fields(m["units"]),
+		units: managed.ParseUnits([]byte(units)), names: strings.Fields(m["units"]), torn: strings.Fields(m["torn"]),
 		now: seconds(m["now"]), active: seconds(m["diag"]),
 	}
 	l.version, _, _ = strings.Cut(m["unpacked"], " ")
@@ -131,6 +137,12 @@ func seconds(text string) time.Time {
 
 // unit is the state of the runner's own unit.
 func (l local) unit() managed.Unit { return l.units[l.service] }
+
+// debris are units that a power cut left of the runner of this name. svc.sh
+// makes none where there is one already.
+func (l local) debris(name string) []string {
+	return slices.DeleteFunc(slices.Clone(l.torn), func(n string) bool { return !strings.HasSuffix(n, "."+name+".service") })
+}
 
 // stale are units that run from our folder and are not the runner's: a box that
 // was renamed has one.
