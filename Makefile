@@ -85,10 +85,15 @@ recording-tools:
 e2e: build lab-build ## the core path on the emulated box, every figure printed
 	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 80m -v -run '$(or $(RUN),TestCore)' ./e2e
 
+# One package at a time: of several, go test tells nothing before the end.
+E2E := go test -tags e2e -count=1 -timeout 24h -v
+
 .PHONY: e2e-full
 e2e-full: build lab-build ## everything on the emulated box: long measurements and drills too
 	$(if $(RUN),,go test -tags lab -count=1 -timeout 20m ./bootstrap/recovery ./bootstrap/release)
-	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) go test -tags e2e -count=1 -timeout 24h -v -run '$(RUN)' ./vm ./e2e
+	@cd lab && go test -tags e2e -list '$(firstword $(subst /, ,$(RUN)))' ./vm ./e2e | grep -q '^Test' || { echo "no test is called $(RUN)"; exit 1; }
+	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) $(E2E) -run '$(RUN)' ./vm
+	cd lab && SSG_BOOTSTRAP=$(CURDIR)/$(BIN) $(E2E) -run '$(RUN)' ./e2e
 
 .PHONY: figures
 figures: build ## measure the program itself: size and start; fails when a goal is missed
