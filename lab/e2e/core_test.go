@@ -99,9 +99,7 @@ func installMakesAReadyNode(t *testing.T, b *box, f *figures) {
 	r := b.client.must(t, "install", "--host", hostName)
 	after := b.link.Stats()
 	f.add(t, "install on a fresh box", "%s, %s over the link", seconds(r.took), megabytes(after.Up-before.Up))
-	for step, took := range r.steps() {
-		f.add(t, "  step "+step, "%s", seconds(took))
-	}
+	f.steps(t, r)
 	if p := b.k3sProcess(t); strings.Contains(p, "MainPID=0") {
 		t.Errorf("k3s does not run: %s", p)
 	}
@@ -374,6 +372,7 @@ func cutAndKilledOnTheWay(t *testing.T, b *box, f *figures) {
 	f.add(t, "cut once, killed twice: all that was sent", "%s for %s of files",
 		megabytes(b.link.Stats().Up-before.Up), megabytes(b.sizeOf(t, "k3s")+b.sizeOf(t, "k3s-airgap-images-amd64.tar.zst")))
 	f.add(t, "last run after the kills", "%s", seconds(r.took))
+	f.steps(t, r)
 	changesNothing(t, b, f, "install again, k3s alone")
 }
 

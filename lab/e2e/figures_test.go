@@ -3,7 +3,10 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -23,6 +26,19 @@ func (f *figures) add(t *testing.T, name, format string, args ...any) {
 	f.lines = append(f.lines, line)
 	f.mu.Unlock()
 	t.Log(line)
+}
+
+// steps adds those of a run that took a second or more, the longest first.
+func (f *figures) steps(t *testing.T, r *run) {
+	t.Helper()
+	took := r.steps()
+	names := slices.Collect(maps.Keys(took))
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(took[b], took[a]) })
+	for _, name := range names {
+		if took[name] >= time.Second {
+			f.add(t, "  step "+name, "%s", seconds(took[name]))
+		}
+	}
 }
 
 func (f *figures) print(t *testing.T) {

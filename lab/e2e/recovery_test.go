@@ -457,9 +457,7 @@ func (d *drill) recover(t *testing.T, f *figures) {
 	d.client.refused(t, 5, "restore-refused", "install", "--host", hostName, "--restore", "3")
 	r := d.client.must(t, "install", "--host", hostName, "--restore", "latest")
 	f.add(t, "recovery of a lost disk", "%s", seconds(r.took))
-	for step, took := range r.steps() {
-		f.add(t, "  step "+step, "%s", seconds(took))
-	}
+	f.steps(t, r)
 	// Helm's records came back and say that the release was seen to work: that
 	// was on the lost disk.
 	var did struct{ Changed []struct{ Step string } }
