@@ -11,6 +11,12 @@ what=$1 folder=$2 namespace=$3 release=$4 root=$5
 
 die() { echo "$*" >&2; exit 1; }
 kubectl() { k3s kubectl -n "$namespace" "$@"; }
+# now is in seconds since the boot: nobody sets that clock.
+now() { read -r up rest </proc/uptime; echo "${up%%.*}"; }
+# comes waits half a minute for pods of component $1, and returns at once when
+# there are none. kubectl is told when it is so: asked every other second, it is
+# started every other second, and a start takes an old processor most of one.
+comes() { kubectl wait pod -l "$(labels "$1")" --for="$2" --timeout=30s >/dev/null 2>&1; }
 labels() { echo "app.kubernetes.io/instance=$release,app.kubernetes.io/component=$1"; }
 
 writers() {
@@ -29,14 +35,13 @@ pause() {
 		[ "$replicas" = 0 ] || kubectl scale deployment "$name" --replicas=0 >/dev/null
 	done
 	for component in app worker; do
-		n=0
+		began=$(now)
 		while :; do
 			left=$(kubectl get pods -l "$(labels $component)" -o name) || left=unknown
 			[ -n "$left" ] || break
-			n=$((n + 1))
-			[ "$n" -lt 300 ] || die "the pods of $component do not end"
-			[ $((n % 10)) -ne 1 ] || echo "waiting for the pods of $component to end"
-			sleep 1
+			[ $(($(now) - began)) -lt 600 ] || die "the pods of $component do not end"
+			echo "waiting for the pods of $component to end"
+			comes "$component" delete || sleep 1
 		done
 	done
 }
@@ -57,15 +62,14 @@ resume() {
 # the pod is Ready may be what the cluster remembers of the lost disk, or of the
 # time before a power cut: so its container is asked as well.
 serving() {
-	quiet=0 last=
+	moved=$(now) last=
 	while :; do
 		seen=$(kubectl get pods -l "$(labels "$1")" -o 'jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.conditions[?(@.type=="Ready")].status} {.status.containerStatuses[*].restartCount} {.status.initContainerStatuses[*].state}{"\n"}{end}' 2>&1) || true
 		pod=$(echo "$seen" | awk '$3 == "True" { print $1; exit }')
 		if [ -n "$pod" ] && kubectl exec "$pod" -- sh -c : >/dev/null 2>&1; then echo "$pod"; return; fi
-		if [ "$seen" != "$last" ]; then last=$seen quiet=0; echo "waiting for $1: $seen" >&2; fi
-		quiet=$((quiet + 1))
-		[ "$quiet" -lt 450 ] || die "$1 does not start: $last"
-		sleep 2
+		if [ "$seen" != "$last" ]; then last=$seen moved=$(now); echo "waiting for $1: $seen" >&2; fi
+		[ $(($(now) - moved)) -lt 900 ] || die "$1 does not start: $last"
+		if [ -n "$pod" ] || ! comes "$1" condition=Ready; then sleep 2; fi
 	done
 }
 
