@@ -568,7 +568,7 @@ func emptyRunsvc(t *testing.T, b *box) {
 // awaitOnBox waits until a condition holds on the box.
 func (b *box) awaitOnBox(t *testing.T, what, condition string) {
 	t.Helper()
-	b.root(t, "for i in $(seq 240); do if "+condition+"; then exit 0; fi; sleep 0.5; done; echo no sign of "+what+" in 2 minutes; exit 1")
+	b.root(t, "for i in $(seq 240); do if "+condition+"; then exit 0; fi; sleep 0.5; done; echo \"no sign of "+what+" in 2 minutes\"; exit 1")
 }
 
 func forgottenRunner(t *testing.T, b *box) {
