@@ -138,10 +138,12 @@ func seconds(text string) time.Time {
 // unit is the state of the runner's own unit.
 func (l local) unit() managed.Unit { return l.units[l.service] }
 
-// debris are units that a power cut left of the runner of this name. svc.sh
-// makes none where there is one already.
-func (l local) debris(name string) []string {
-	return slices.DeleteFunc(slices.Clone(l.torn), func(n string) bool { return !strings.HasSuffix(n, "."+name+".service") })
+// every are all units that go when the runner of this name does: those that run
+// from our folder, and what a power cut left of its own. svc.sh makes none where
+// there is one already.
+func (l local) every(name string) []string {
+	torn := slices.DeleteFunc(slices.Clone(l.torn), func(n string) bool { return !strings.HasSuffix(n, "."+name+".service") })
+	return append(torn, l.names...)
 }
 
 // stale are units that run from our folder and are not the runner's: a box that

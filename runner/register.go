@@ -49,7 +49,7 @@ exec runuser -u "$user" -- ./config.sh "$@" >&2 </dev/null
 `
 
 // installScript has svc.sh write the unit: only the one that config.sh has just
-// made knows its name. None of the two waits for the disk.
+// made knows its name. Neither of them waits for the disk.
 const installServiceScript = `cd "$1" && ./svc.sh install "$2" >&2 </dev/null && sync -f . /etc/systemd/system`
 
 // register makes the runner anew from the archive, in the order in which a
@@ -72,7 +72,7 @@ func (s service) register(ctx context.Context, r step.Run, l local) error {
 	if err != nil {
 		return err
 	}
-	if err := removeUnits(ctx, r.Host, append(l.debris(s.in.Want.Name), l.names...)); err != nil {
+	if err := removeUnits(ctx, r.Host, l.every(s.in.Want.Name)); err != nil {
 		return err
 	}
 	argv := []string{"sh", "-c", swapScript, "sh", rootDir, freshDir, userName}

@@ -50,7 +50,7 @@ func Remove(ctx context.Context, h host.Host, in Input, o Removal) (Removed, err
 		return done, nil
 	}
 	o.Note("removing the unit and the program")
-	if err := removeUnits(ctx, h, append(l.debris(in.Want.Name), l.names...)); err != nil {
+	if err := removeUnits(ctx, h, l.every(in.Want.Name)); err != nil {
 		return done, err
 	}
 	if o.Cluster {
