@@ -11,26 +11,40 @@ import (
 // ipLocalPortRange limits what the kernel chooses from; Linux has it since 6.3.
 const ipLocalPortRange = 51
 
-func TestAKeptPortIsGivenToNobodyAndTakenByItsServer(t *testing.T) {
-	port := Keep(t)
-	at := "127.0.0.1:" + strconv.Itoa(port)
+func TestAKeptPortIsTakenByItsServer(t *testing.T) {
+	at := address(Keep(t))
 	if c, err := net.Dial("tcp", at); err == nil {
 		_ = c.Close()
 		t.Fatal("somebody listens on it")
 	}
-	nobodyGets(t, port)
 	for range 2 { // once, and started anew
-		server, err := net.Listen("tcp", at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := net.Dial("tcp", at)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, _ = c.Close(), server.Close()
+		serves(t, at)
+	}
+}
+
+func TestAKeptPortIsGivenToNobody(t *testing.T) {
+	port := Keep(t)
+	nobodyGets(t, port)
+	for range 2 {
+		serves(t, address(port))
 		nobodyGets(t, port)
 	}
+}
+
+func address(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }
+
+// serves is a server's life.
+func serves(t *testing.T, at string) {
+	t.Helper()
+	server, err := net.Listen("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := net.Dial("tcp", at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = c.Close(), server.Close()
 }
 
 // nobodyGets has the kernel choose from this one port.
@@ -52,7 +66,7 @@ func nobodyGets(t *testing.T, port int) {
 		_ = listened.Close()
 	}
 	if errors.Is(old, syscall.ENOPROTOOPT) {
-		t.Skip("this kernel cannot be told what to choose from")
+		t.Skip("before Linux 6.3 the kernel cannot be told which ports to choose from, and a choice among all proves nothing")
 	}
 	if listenErr == nil {
 		t.Errorf("port %d was given to another server", port)
