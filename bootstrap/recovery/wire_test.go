@@ -161,6 +161,45 @@ func itoa(n int) string {
 	return string([]byte{byte('1' + n/1000%9), byte('0' + n/100%10), byte('0' + n/10%10), byte('0' + n%10)})
 }
 
+// TestRowsAreFedTogether feeds a dump whose pieces end in the middle of a table.
+func TestRowsAreFedTogether(t *testing.T) {
+	row := func(table, values string) string { return "INSERT INTO " + table + " VALUES (" + values + ");\n" }
+	large := "'" + strings.Repeat("x", 200<<10) + "'"
+	trigger := "DELIMITER ;;\n/*!50003 CREATE TRIGGER `tr` AFTER INSERT ON `t` FOR EACH ROW BEGIN\n-- Dumping data for table `x`\n" +
+		row("`log`", "1") + row("`log`", "2") + "END */;;\nDELIMITER ;\n"
+	pieces := []string{
+		"-- Table structure for table `t`\n" + row("`t`", "0") + row("`t`", "0"),
+		"--\n-- Dumping data for table `t`\n--\n\n" + row("`t`", "1,'a); b'"),
+		row("`t`", "2,'it''s VALUES ('") + row("`t`", "3,NULL") + "/*!40000 ALTER TABLE `t` ENABLE KEYS */;\n" + trigger,
+		"-- Dumping data for table `t``2`\n" + row("`t``2`", large) + row("`t``2`", large) + row("`t``2`", "1") +
+			row("`t``2` (`a`, `b VALUES (`)", "1,2") + row("`t``2` (`a`, `b VALUES (`)", "3,4") + row("`t`", "9") + "COMMIT;\n-- Dump completed\n",
+	}
+	want := pieces[0] +
+		"--\n-- Dumping data for table `t`\n--\n\n" + row("`t`", "1,'a); b'),(2,'it''s VALUES ('),(3,NULL") + "/*!40000 ALTER TABLE `t` ENABLE KEYS */;\n" + trigger +
+		"-- Dumping data for table `t``2`\n" + row("`t``2`", large) + row("`t``2`", large+"),(1") +
+		row("`t``2` (`a`, `b VALUES (`)", "1,2),(3,4") + row("`t`", "9") + "COMMIT;\n-- Dump completed\n"
+
+	dir := t.TempDir()
+	tool := filepath.Join(dir, "pieces.pl")
+	if err := os.WriteFile(tool, piecesTool, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var order strings.Builder
+	for _, p := range pieces {
+		sum := vault.SumOf([]byte(p)).String()
+		if err := os.WriteFile(filepath.Join(dir, sum), []byte(p), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		order.WriteString(sum + "\n")
+	}
+	cmd := exec.Command("perl", tool, "feed", filepath.Join(dir, "nothing"), dir)
+	cmd.Stdin = strings.NewReader(order.String())
+	got, err := cmd.CombinedOutput()
+	if err != nil || string(got) != want {
+		t.Errorf("%v: fed as\n%.2000s\nwant\n%.2000s", err, got, want)
+	}
+}
+
 // TestABrokenDumpIsNoPart gives the tool a dump without its end.
 func TestABrokenDumpIsNoPart(t *testing.T) {
 	dir := t.TempDir()

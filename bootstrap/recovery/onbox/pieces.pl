@@ -14,6 +14,8 @@ my $LEAST = 128 << 10;
 my $MOST  = 1 << 20;
 my $SAY   = 64 << 20;
 
+my $STATEMENT = 256 << 10;
+
 my %commands = (
 	lines   => \&lines,      # a dump, a row a line: DIR PART
 	blocks  => \&blocks,     # an archive: DIR PART
@@ -21,6 +23,7 @@ my %commands = (
 	missing => \&missing,    # sums on stdin: FOLDER…
 	receive => \&receive,    # pieces on stdin: FOLDER
 	join    => \&join_pieces,    # sums on stdin: FOLDER…
+	feed    => \&feed,       # sums of a dump's pieces on stdin: FOLDER…
 	hold    => \&hold,       # a SQLite database: FILE COMMAND…
 );
 my $command = shift @ARGV // '';
@@ -228,6 +231,52 @@ sub join_pieces {
 		my $path = find(sum_of($line), @_) // die "the piece $line is gone\n";
 		print slurp($path) or die "print: $!\n";
 	}
+}
+
+# feed puts a dump together as a server takes it in fastest. The dump has a
+# statement for each row, so that a changed row changes one line and no more; a
+# server reads, plans and logs each statement anew, which costs an old processor
+# more than the row. Rows of one table that follow each other become one statement
+# of up to $STATEMENT bytes, far below what any server's max_allowed_packet allows.
+sub feed {
+	my @folders = @_;
+	# $data says that what is read are rows, and not the body of a trigger or a
+	# routine, which must stay as its author wrote it.
+	my ($data, $body, $head, $values) = (0, 0, '', '');
+	my $flush = sub {
+		print $head, $values, ";\n" or die "print: $!\n" if $values ne '';
+		($head, $values) = ('', '');
+	};
+	while (my $line = <STDIN>) {
+		chomp $line;
+		my $path = find(sum_of($line), @folders) // die "the piece $line is gone\n";
+		open my $piece, '<:raw', $path or die "read $path: $!\n";
+		while (my $l = <$piece>) {
+			my $form = $data && !$body && substr($l, -3) eq ");\n" ? form_of($l, $head) : '';
+			if ($form ne '') {
+				my $row = substr $l, length $form, -2;
+				$flush->() if $form ne $head || length($values) + length($row) > $STATEMENT;
+				$head = $form;
+				$values .= $values eq '' ? $row : ",$row";
+				next;
+			}
+			$flush->();
+			if ($l =~ /^DELIMITER (.*)/) { $body = $1 ne ';' }
+			elsif (!$body && $l =~ /^-- ./) { $data = $l =~ /^-- Dumping data for table `/ }
+			print $l or die "print: $!\n";
+		}
+		close $piece or die "read $path: $!\n";
+	}
+	$flush->();
+}
+
+# form_of returns what stands before a row's values, and nothing for another
+# line. The one of the row before is tried first: it nearly always fits.
+sub form_of {
+	my ($l, $last) = @_;
+	return $last if $last ne '' && substr($l, 0, length($last) + 1) eq "$last(";
+	my $name = qr/`(?:[^`]|``)*`/;
+	return $l =~ /^(INSERT INTO $name(?: \($name(?:, ?$name)*\))? VALUES )\(/ ? $1 : '';
 }
 
 # hold runs a command while a SQLite database in WAL mode keeps still: nobody

@@ -102,7 +102,7 @@ mysql() {
 	# The database that is being put back must not be half there when it is
 	# read: nobody writes, and the dump begins each table anew.
 	rm -f "$folder/in/failed"
-	{ perl "$folder/pieces.pl" join "$folder/in/pieces" "$folder/base/pieces" <"$folder/in/mysql.order" || echo "$?" >"$folder/in/failed"; } |
+	{ perl "$folder/pieces.pl" feed "$folder/in/pieces" "$folder/base/pieces" <"$folder/in/mysql.order" || echo "$?" >"$folder/in/failed"; } |
 		inside "${container#containerd://}" 'exec mariadb --no-defaults --socket=/run/mysqld/mysqld.sock --user="$(id -un)" --batch --max-allowed-packet=1G'
 	[ ! -e "$folder/in/failed" ] || die "mysql: the pieces could not be put together"
 	echo "mysql is back"
