@@ -49,15 +49,22 @@ func TestChaos(t *testing.T) {
 	b.client.must(t, "backup", "--host", hostName)
 	c := &chaos{box: b, random: rand.New(rand.NewPCG(seed, 0))}
 	c.write(t)
-	for n := range cuts {
+	begin, misses := time.Now(), 0
+	for n := uint64(0); n < cuts; {
 		command, fault := pick(c.random, c.commands()), pick(c.random, c.faults())
-		after := time.Duration(c.random.Int64N(int64(40 * time.Second)))
+		after := time.Duration(c.random.Int64N(int64(command.within)))
 		name := fmt.Sprintf("%02d %s, %s after %s", n, command.name, fault.name, after.Round(time.Second))
-		if !t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { c.once(t, command, fault.do, after) }) {
-			t.Fatalf("seed %d, cut %d: %s", seed, n, name)
+		hit := false
+		if !t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { hit = c.once(t, command, fault.do, after) }) {
+			t.Fatalf("seed %d, cut %d after %d misses: %s", seed, n, misses, name)
+		}
+		if hit {
+			n++
+		} else {
+			misses++
 		}
 	}
-	f.add(t, "random cuts", "%d with seed %d, %d acknowledged rows, none lost", cuts, seed, len(c.acknowledged()))
+	f.add(t, "random cuts", "%d with seed %d, %d acknowledged rows, none lost; %d commands more were done before their cut; %s", cuts, seed, len(c.acknowledged()), misses, seconds(time.Since(begin)))
 }
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
@@ -65,6 +72,11 @@ func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
 type chaosCommand struct {
 	name string
 	args []string
+	// within is when it is cut at the latest: about as long as it takes on the
+	// emulated box. One that is done before its cut counts for nothing.
+	within time.Duration
+	// ruin is a script that gives the command something to do, or nothing.
+	ruin string
 	// back says that what was written since the newest backup goes.
 	back bool
 }
@@ -90,14 +102,22 @@ type chaos struct {
 func (c *chaos) commands() []chaosCommand {
 	host := []string{"--host", hostName}
 	return []chaosCommand{
-		{name: "install", args: append([]string{"install"}, host...)},
-		{name: "upgrade", args: append([]string{"install", "--profile", c.otherProfile()}, host...)},
-		{name: "rotate mysql", args: append([]string{"rotate", "mysql"}, host...)},
-		{name: "rotate rabbitmq", args: append([]string{"rotate", "rabbitmq"}, host...)},
-		{name: "backup", args: append([]string{"backup"}, host...)},
-		{name: "restore", args: append([]string{"restore", "--only", "mysql", "--yes"}, host...), back: true},
+		{name: "install", args: append([]string{"install"}, host...), within: 90 * time.Second, ruin: deadBox},
+		{name: "upgrade", args: append([]string{"install", "--profile", c.otherProfile()}, host...), within: 50 * time.Second},
+		{name: "rotate mysql", args: append([]string{"rotate", "mysql"}, host...), within: 80 * time.Second},
+		{name: "rotate rabbitmq", args: append([]string{"rotate", "rabbitmq"}, host...), within: 100 * time.Second},
+		{name: "backup", args: append([]string{"backup"}, host...), within: 50 * time.Second},
+		{name: "restore", args: append([]string{"restore", "--only", "mysql", "--yes"}, host...), within: 80 * time.Second, back: true},
 	}
 }
+
+// deadBox leaves a box whose k3s does not start again: its program is gone, its
+// unit and its configuration are another's. The data stay.
+const deadBox = `systemctl stop k3s
+rm -f /usr/local/bin/k3s
+echo 'write-kubeconfig-mode: "0644"' >/etc/rancher/k3s/config.yaml
+sed -i 's/^ExecStart=.*/ExecStart=\/bin\/false/' /etc/systemd/system/k3s.service
+systemctl daemon-reload`
 
 // otherProfile is the reference with a flag that changes each time, so that k3s
 // is restarted.
@@ -132,7 +152,7 @@ func (c *chaos) faults() []chaosFault {
 		}},
 		{"container killed", func(t *testing.T, r *run) {
 			// Which one is the seed's to say.
-			c.root(t, fmt.Sprintf(`set -- $(k3s crictl ps -q | sort); shift $((%d %% $#)); k3s crictl stop -t 0 "$1" || true`, c.random.IntN(1000)))
+			c.root(t, fmt.Sprintf(`set -- $(k3s crictl ps -q | sort); [ $# -gt 0 ] || exit 0; shift $((%d %% $#)); k3s crictl stop -t 0 "$1" || true`, c.random.IntN(1000)))
 			<-r.done
 		}},
 	}
@@ -156,7 +176,8 @@ func (c *chaos) powerCut(t *testing.T) {
 }
 
 // once runs a command, cuts it, runs it again to its end, and looks at the rows.
-func (c *chaos) once(t *testing.T, command chaosCommand, fault func(*testing.T, *run), after time.Duration) {
+// It tells whether the command was still under way when it was cut.
+func (c *chaos) once(t *testing.T, command chaosCommand, fault func(*testing.T, *run), after time.Duration) (hit bool) {
 	c.hold(command.back)
 	defer c.hold(false)
 	var kept []int64
@@ -165,10 +186,14 @@ func (c *chaos) once(t *testing.T, command chaosCommand, fault func(*testing.T, 
 		c.client.must(t, "backup", "--host", hostName)
 		kept = c.acknowledged()
 	}
+	if command.ruin != "" {
+		c.root(t, command.ruin)
+	}
 	r := c.client.start(t, nil, command.args...)
 	select {
 	case <-r.done:
 	case <-time.After(after):
+		hit = true
 		fault(t, r)
 	}
 	c.client.must(t, command.args...)
@@ -185,6 +210,7 @@ func (c *chaos) once(t *testing.T, command chaosCommand, fault func(*testing.T, 
 			t.Fatalf("row %d was acknowledged and is gone", n)
 		}
 	}
+	return hit
 }
 
 // write writes rows until the test ends, one after the other, and remembers
