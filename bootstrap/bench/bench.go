@@ -11,6 +11,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/release"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
 )
 
 // Options are what the user chose.
@@ -76,6 +77,7 @@ type Bencher struct {
 	warnings []string
 	clock    clock
 	room     error
+	pace     pace
 }
 
 // row returns the row of a metric, making it when it is first asked for.
@@ -165,6 +167,7 @@ func (b *Bencher) inScratch(ctx context.Context, s *scratch) (err error) {
 	}
 	sw := b.stopwatch(w, s.cluster, s)
 	defer func() { b.clock = sw.clock }()
+	b.pace = pace{planned: b.planned(s.objects), began: b.Now()}
 	if err := b.each(ctx, s, sw); err != nil {
 		return lost(err)
 	}
@@ -323,16 +326,11 @@ func (b *Bencher) failRest(c component, err error) {
 // component times first boots on fresh volumes, and then further ones on the
 // last of them.
 func (b *Bencher) component(ctx context.Context, s *scratch, sw *stopwatch, c component) error {
-	// Where a first boot is no different, the one that makes it counts as well.
-	first, laterDone := c.first, 0
+	first := c.first
 	if first == "" {
-		first, laterDone = c.later, 1
+		first = c.later
 	}
-	// Without a volume of its own there is nothing to begin anew.
-	runs := 1
-	if c.stateful && b.anyOf(c.first, c.inStep) {
-		runs = max(1, b.runs(c.first))
-	}
+	runs := b.firstBoots(c)
 	for run := range runs {
 		if run > 0 {
 			b.Note(c.name + ": a fresh volume for the next run")
@@ -340,17 +338,13 @@ func (b *Bencher) component(ctx context.Context, s *scratch, sw *stopwatch, c co
 				return err
 			}
 		}
-		b.Note(progress(c.name, "first boot", run, runs))
+		b.Note(b.pace.next(progress(c.name, "first boot", run, runs), b.Now()))
 		if err := b.run(ctx, sw, c, first, true, func(ctx context.Context) error { return s.begin(ctx, c) }); err != nil {
 			return err
 		}
 	}
-	if !b.wants(c.later) || b.Restart {
-		return nil
-	}
-	more := b.runs(c.later)
-	for run := laterDone; run < more; run++ {
-		b.Note(progress(c.name, "further boot", run, more))
+	for run, more := b.laterBoots(c); run < more; run++ {
+		b.Note(b.pace.next(progress(c.name, "further boot", run, more), b.Now()))
 		err := b.run(ctx, sw, c, c.later, false, func(ctx context.Context) error {
 			return restart(ctx, s.cluster, componentLabel+"="+c.name)
 		})
@@ -359,6 +353,59 @@ func (b *Bencher) component(ctx context.Context, s *scratch, sw *stopwatch, c co
 		}
 	}
 	return nil
+}
+
+// firstBoots is how often the component is begun: without a volume of its own
+// there is nothing to begin anew.
+func (b *Bencher) firstBoots(c component) int {
+	if c.stateful && b.anyOf(c.first, c.inStep) {
+		return max(1, b.runs(c.first))
+	}
+	return 1
+}
+
+// laterBoots is how many further boots there are to be and with how many of
+// them done the component comes up: where a first boot is no different, the one
+// that makes it counts as well.
+func (b *Bencher) laterBoots(c component) (done, all int) {
+	if !b.wants(c.later) || b.Restart {
+		return 0, 0
+	}
+	if c.first == "" {
+		done = 1
+	}
+	return done, b.runs(c.later)
+}
+
+// planned is how many boots there will be if every component comes up.
+func (b *Bencher) planned(o objects) int {
+	n := 0
+	for _, c := range o.present() {
+		if b.neededFor(c, o, nil) {
+			done, all := b.laterBoots(c)
+			n += b.firstBoots(c) + max(0, all-done)
+		}
+	}
+	return n
+}
+
+// pace tells how far a row of boots has come.
+type pace struct {
+	planned, begun int
+	began          time.Time
+}
+
+// next counts a boot that begins now. What is left is reckoned from those that
+// are done, of which some took longer than others will.
+func (p *pace) next(what string, now time.Time) string {
+	done := p.begun
+	p.begun++
+	text := fmt.Sprintf("boot %d of %d, %s", p.begun, p.planned, what)
+	if done < 2 || p.planned <= done {
+		return text
+	}
+	left := now.Sub(p.began) / time.Duration(done) * time.Duration(p.planned-done)
+	return fmt.Sprintf("%s; %s left for the boots", text, report.About(left))
 }
 
 func progress(name, what string, run, runs int) string {

@@ -179,26 +179,11 @@ func (in Input) reboot(ctx context.Context, r *Result) error {
 
 // noise says once what was loud in which rows.
 func (r Result) noise() []string {
-	by := map[string][]string{}
-	var order []string
-	for _, row := range r.Rows {
-		for _, s := range row.Samples {
-			for _, text := range s.Noise.complaints(r.Box.Cores) {
-				if row.Method == MethodScratch {
-					continue // a cold deploy is what loads the box
-				}
-				if by[text] == nil {
-					order = append(order, text)
-				}
-				if !slices.Contains(by[text], row.short()) {
-					by[text] = append(by[text], row.short())
-				}
-			}
-		}
-	}
 	var out []string
-	for _, text := range order {
-		out = append(out, fmt.Sprintf("%s: %s", join(by[text]), text))
+	for _, d := range disturbances() {
+		if text := d.seen(r.Rows, r.Box.Cores); text != "" {
+			out = append(out, text)
+		}
 	}
 	return out
 }
@@ -210,7 +195,7 @@ func join(names []string) string {
 	}
 	out := names[0]
 	for _, n := range names[1:] {
-		out += ", " + n
+		out += "; " + n
 	}
 	return out
 }

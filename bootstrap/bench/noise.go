@@ -1,6 +1,10 @@
 package bench
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+	"slices"
+)
 
 // counters are the box's own, as the observer reads them at each moment.
 type counters struct {
@@ -48,23 +52,77 @@ const (
 	muchSwap  = 2560 // pages: 10 MB
 )
 
-// complaints says in words what was loud.
-func (n *Noise) complaints(cores int) []string {
-	if n == nil {
-		return nil
+// A disturbance is a kind of noise and how it is told of, with the least and the
+// most of it that was seen.
+type disturbance struct {
+	// of is how much of it there is in a sample, and whether that matters.
+	of   func(n *Noise, cores int) (amount float64, matters bool)
+	text func(least, most float64, cores int) string
+}
+
+func disturbances() []disturbance {
+	return []disturbance{
+		{
+			func(n *Noise, cores int) (float64, bool) { return n.Load, cores > 0 && n.Load > float64(cores) },
+			func(least, most float64, cores int) string {
+				return fmt.Sprintf("the box was busy (load %s on %d cores)", span("%.1f", least, most), cores)
+			},
+		},
+		{
+			func(n *Noise, _ int) (float64, bool) { return n.Steal, n.Steal > muchSteal },
+			func(least, most float64, _ int) string {
+				return fmt.Sprintf("a hypervisor took %s %% of the CPU time", span("%.0f", least, most))
+			},
+		},
+		{
+			func(n *Noise, _ int) (float64, bool) { return n.SwapIn + n.SwapOut, n.SwapIn+n.SwapOut > muchSwap },
+			func(least, most float64, _ int) string {
+				return span("%.0f", least*pageSize/1e6, most*pageSize/1e6) + " MB were swapped"
+			},
+		},
+		{
+			func(n *Noise, _ int) (float64, bool) { return n.Throttled, n.Throttled > 0 },
+			func(float64, float64, int) string { return "the CPU was throttled, it ran hot" },
+		},
 	}
-	var out []string
-	if cores > 0 && n.Load > float64(cores) {
-		out = append(out, fmt.Sprintf("the box was busy (load %.1f on %d cores)", n.Load, cores))
+}
+
+const pageSize = 4096 // bytes, on x86
+
+// span writes two numbers, or one where both look the same.
+func span(format string, least, most float64) string {
+	a, b := fmt.Sprintf(format, least), fmt.Sprintf(format, most)
+	if a == b {
+		return a
 	}
-	if n.Steal > muchSteal {
-		out = append(out, fmt.Sprintf("a hypervisor took %.0f %% of the CPU time", n.Steal))
+	return a + " to " + b
+}
+
+// seen says in one line what a disturbance did to which rows, and nothing where
+// there was none of it.
+func (d disturbance) seen(rows []Row, cores int) string {
+	var names []string
+	least, most := math.Inf(1), math.Inf(-1)
+	for _, row := range rows {
+		if row.Method == MethodScratch {
+			continue // a cold deploy is what loads the box
+		}
+		for _, s := range row.Samples {
+			if s.Noise == nil {
+				continue
+			}
+			amount, matters := d.of(s.Noise, cores)
+			if !matters {
+				continue
+			}
+			least, most = min(least, amount), max(most, amount)
+			if !slices.Contains(names, row.short()) {
+				names = append(names, row.short())
+			}
+		}
 	}
-	if n.SwapIn+n.SwapOut > muchSwap {
-		out = append(out, fmt.Sprintf("%.0f MB were swapped", (n.SwapIn+n.SwapOut)*4096/1e6))
+	if len(names) == 0 {
+		return ""
 	}
-	if n.Throttled > 0 {
-		out = append(out, "the CPU was throttled, it ran hot")
-	}
-	return out
+	return join(names) + ": " + d.text(least, most, cores)
 }
