@@ -206,14 +206,14 @@ func Link(ctx context.Context, h host.Host, runs int, o Options) ([]Row, error) 
 		}
 		add(LinkLatency, Sample{Value: round(rtt.Seconds() * 1000)})
 		if o.wants(LinkUp) {
-			up, err := facts.MeasureLink(ctx, host.ReadOnly(h), facts.EnoughForAnyLink)
+			up, err := facts.MeasureLink(ctx, host.ReadOnly(h), enoughForARow, facts.EnoughForAnyLink)
 			if err != nil {
 				return nil, err
 			}
 			add(LinkUp, Sample{Value: round(up.Rate * 8 / 1e6)})
 		}
 		if o.wants(LinkDown) {
-			down, err := measureDown(ctx, host.ReadOnly(h), facts.EnoughForAnyLink)
+			down, err := measureDown(ctx, host.ReadOnly(h), enoughForARow, facts.EnoughForAnyLink)
 			if err != nil {
 				return nil, err
 			}
@@ -244,10 +244,14 @@ func latency(ctx context.Context, h host.Host) (time.Duration, error) {
 	return slices.Min(took), nil
 }
 
-// measureDown fetches noise, twice as much each time, until it takes long
-// enough to tell the speed from the latency. It returns bytes a second.
-func measureDown(ctx context.Context, r host.Reader, most int64) (float64, error) {
-	const first, enough = 32 << 10, 700 * time.Millisecond
+// enoughForARow is how long noise travels for a figure that is kept: what the
+// way lets go at once, up to a tenth of a second, is then a twentieth at most.
+const enoughForARow = 2 * time.Second
+
+// measureDown fetches noise, twice as much each time until it takes enough, or
+// until twice as much would be more than most. It returns bytes a second.
+func measureDown(ctx context.Context, r host.Reader, enough time.Duration, most int64) (float64, error) {
+	const first = 32 << 10
 	empty, err := timeFetch(ctx, r, 0)
 	if err != nil {
 		return 0, err

@@ -109,7 +109,7 @@ func TestLinkAndDiskAreMeasuredOnTheBox(t *testing.T) {
 	if err != nil || len(fsync.Samples) != 2 || fsync.Median <= 0 || len(fsync.Parts) != 2 {
 		t.Errorf("%+v, %v", fsync, err)
 	}
-	down, err := measureDown(t.Context(), h, 1<<20)
+	down, err := measureDown(t.Context(), h, enoughForARow, 1<<20)
 	if err != nil || down < 100_000 {
 		t.Errorf("%v bytes a second, %v", down, err)
 	}

@@ -191,7 +191,7 @@ func (s *session) plan(ctx context.Context) (measuredPlan, error) {
 
 func (s *session) measureLink(ctx context.Context, most int64) (*facts.Link, error) {
 	_, end := s.a.task("link", "measure the link")
-	l, err := facts.MeasureLink(ctx, host.ReadOnly(s.client), most)
+	l, err := facts.MeasureLink(ctx, host.ReadOnly(s.client), facts.EnoughForAForecast, most)
 	end(err)
 	return &l, err
 }

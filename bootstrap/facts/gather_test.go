@@ -106,7 +106,7 @@ func TestMeasureLinkAndDisk(t *testing.T) {
 	m := k3stest.Debian(hosttest.New(t, hosttest.Config{}))
 	c := m.Connect(t)
 	before := m.Files()
-	link, err := facts.MeasureLink(t.Context(), host.ReadOnly(c), facts.EnoughForAnyLink)
+	link, err := facts.MeasureLink(t.Context(), host.ReadOnly(c), facts.EnoughForAForecast, facts.EnoughForAnyLink)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,11 +34,16 @@ type Disk struct {
 // EnoughForAnyLink is as much as a measurement ever needs to send at a time.
 const EnoughForAnyLink = 4 << 20
 
+// EnoughForAForecast is how long an upload must take to tell a link's speed from
+// its latency well enough to foretell how long a larger one will take. A modem or
+// a switch may let 100 ms go at once, so it is up to a seventh off.
+const EnoughForAForecast = 700 * time.Millisecond
+
 // MeasureLink sends bytes that the box throws away, twice as many each time
-// until they take long enough to tell the speed from the latency, or until
-// twice as many would be more than most. In all it sends less than twice that.
-func MeasureLink(ctx context.Context, r host.Reader, most int64) (Link, error) {
-	const first, enough = 32 << 10, 700 * time.Millisecond
+// until they take enough, or until twice as many would be more than most. In all
+// it sends less than twice that.
+func MeasureLink(ctx context.Context, r host.Reader, enough time.Duration, most int64) (Link, error) {
+	const first = 32 << 10
 	rtt, err := timeDiscard(ctx, r, nil)
 	if err != nil {
 		return Link{}, err
