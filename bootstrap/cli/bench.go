@@ -52,7 +52,7 @@ func newCmdBench(a *app) *cobra.Command {
 is not touched: boots are those of a second release on scratch volumes, in the
 namespace ssg-bench, which is removed at the end and, after a crash, by the next
 run. Each boot is timed on the box, from the start of the container's program to
-its first answer. Takes a quarter of an hour on a Core 2 Duo; --only takes less.`,
+its first answer. Takes 15 to 25 minutes on a Core 2 Duo; --only takes less.`,
 		Example: `  ssg-bootstrap bench --host oldpc
   ssg-bootstrap bench --host oldpc --only idle-memory,disk-used --markdown
   ssg-bootstrap bench --host oldpc --html bench.html --gate 20`,
@@ -73,7 +73,7 @@ its first answer. Takes a quarter of an hour on a Core 2 Duo; --only takes less.
 	f.BoolVar(&o.clean, "clean", false, "only remove what a run that broke off has left on the box")
 	complete(cmd, "profile", profileNames)
 	complete(cmd, "only", bench.MetricNames)
-	cmd.AddCommand(newCmdBenchCompare(a))
+	cmd.AddCommand(newCmdBenchCompare(a), newCmdBenchShow(a))
 	return cmd
 }
 
@@ -283,6 +283,9 @@ func (a *app) show(r bench.Result, past []bench.Result, where string, o benchOut
 		_ = r.WriteTable(w, a.width())
 		if where != "" {
 			fmt.Fprintf(w, "\n%s\n", report.Wrap("Measured in "+report.Duration(seconds(r.Took))+"; kept as "+where, a.width()))
+			if o.html == "" {
+				fmt.Fprintf(w, "%s\n", report.Wrap("`ssg-bootstrap bench show "+r.Host+" --html bench.html` makes a page with plots of it.", a.width()))
+			}
 		}
 	})
 	if o.html == "" {

@@ -67,3 +67,30 @@ func TestTwoHostsAreComparedAndTheGateHasItsStatus(t *testing.T) {
 		t.Errorf("the page: %v", err)
 	}
 }
+
+func TestAKeptResultIsShownWithoutTheBox(t *testing.T) {
+	w, a := newWorld(t)
+	now := time.Date(2026, 5, 3, 14, 30, 0, 0, time.UTC)
+	keep(t, a, "oldpc", now.Add(-time.Hour), 99)
+	keep(t, a, "oldpc", now, 5, 5.1, 5.2)
+	page := filepath.Join(t.TempDir(), "page.html")
+	for _, c := range []struct {
+		args []string
+		exit fault.Exit
+		says string
+	}{
+		{[]string{"oldpc", "--html", page}, fault.ExitDone, "5.1 s"},
+		{[]string{"oldpc", "--markdown"}, fault.ExitDone, "| 5.1 s (5 to 5.2, 3 runs) |"},
+		{[]string{"nobody"}, fault.ExitUsage, ""},
+	} {
+		w.out.Reset()
+		code := Main(context.Background(), append([]string{"bench", "show"}, c.args...), w.env)
+		if code != int(c.exit) || !strings.Contains(w.out.String(), c.says) {
+			t.Errorf("%v: exit %d\n%s\n%s", c.args, code, w.out.String(), w.err.String())
+		}
+	}
+	// The one before it is its history; itself is not.
+	if text, err := os.ReadFile(page); err != nil || !strings.Contains(string(text), "Over time") {
+		t.Errorf("the page: %v", err)
+	}
+}
