@@ -1,6 +1,7 @@
 package tailnet
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -20,6 +21,7 @@ type Server struct {
 	book  logBook
 
 	mu      sync.Mutex
+	closed  bool // the folder may be another server's by now
 	state   *state
 	polls   map[tailcfg.NodeID]int // open map polls
 	changed chan struct{}          // closed, and made anew, when anything has changed
@@ -56,8 +58,14 @@ const (
 	relayPart   = "relay"
 )
 
-// Close ends every connection.
+var errClosed = errors.New("the tailnet is closed")
+
+// Close ends every connection. Requests that are still being answered change
+// nothing after it: who opens the folder next has it alone.
 func (s *Server) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
 	for _, g := range s.gates {
 		g.set(true)
 	}
@@ -69,6 +77,9 @@ func (s *Server) Close() error {
 func (s *Server) change(do func(st *state) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return errClosed
+	}
 	if err := do(s.state); err != nil {
 		return err
 	}

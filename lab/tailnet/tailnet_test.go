@@ -1,6 +1,7 @@
 package tailnet
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -293,6 +295,28 @@ func TestTheTailnetSurvivesARestart(t *testing.T) {
 	}
 	if _, err := up(t, box(t, s, disk(t), "second", key)); err == nil {
 		t.Error("a key that was used up opens after the restart")
+	}
+}
+
+// A request that outlives its server must not write into a folder that the next
+// server has opened.
+func TestAClosedTailnetKeepsItsHandsOffTheFolder(t *testing.T) {
+	dir := disk(t)
+	s, stop := start(t, dir)
+	stop()
+	before, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Turn("new-key", nil); !errors.Is(err, errClosed) {
+		t.Errorf("a closed tailnet says %v", err)
+	}
+	after, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(before, after) {
+		t.Error("a closed tailnet wrote")
 	}
 }
 
