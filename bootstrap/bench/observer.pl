@@ -23,14 +23,15 @@ my ($namespace, $seconds, $tasks, @rules) = @ARGV;
 $| = 1;
 $SIG{PIPE} = 'IGNORE';
 
-# A look at what has not begun costs more than one at what has; the moment
-# between the two passes quickly, so it is looked at most often.
-my ($idle, $close) = (0.1, 0.02);
+# How often is looked, in seconds: while nothing is awaited, which the kernel
+# ends when a container is made; while something is; and at what is about to
+# begin, whose moment passes quickly.
+my ($calm, $open, $close) = (1, 0.1, 0.02);
 # How long an open connection may say nothing before it is made anew.
 my $patience = 10;
 
-# clock_gettime by number: perl-base has no module for it. x86-64 only, as are
-# the boxes.
+# System calls go by number: perl-base has no modules for them. x86-64 only, as
+# are the boxes. This one is clock_gettime.
 sub clock {
 	my $t = pack 'q2', 0, 0;
 	syscall(228, $_[0], $t) == 0 or die "clock: $!\n";
@@ -95,8 +96,8 @@ sub ask {
 	my $ip = $c->{ip} //= address($c->{pid});
 	return unless defined $ip;
 	my ($port) = $r->{where} =~ /^(\d+)/;
-	socket my $s, PF_INET, SOCK_STREAM, 0 or return;
-	fcntl $s, F_SETFL, O_NONBLOCK | fcntl $s, F_GETFL, 0;
+	# O_NONBLOCK is SOCK_NONBLOCK too, and saves two calls each time.
+	socket my $s, PF_INET, SOCK_STREAM | O_NONBLOCK, 0 or return;
 	$r->{began} = now();
 	return if !connect($s, pack_sockaddr_in($port, inet_aton($ip))) && $! != EINPROGRESS;
 	@$r{qw(socket sent got)} = ($s, 0, '');
@@ -183,6 +184,45 @@ sub bundles {
 	return grep { !/^\./ } readdir $d;
 }
 
+# $news is where the kernel tells what is made in the folder, if it can, so that
+# a box with nothing to watch is left alone.
+my $news;
+
+# attend asks to be told: inotify_init1, not inherited and never waited for, and
+# inotify_add_watch for what is made in the folder or moved there. The folder may
+# not be there yet.
+sub attend {
+	my $fd = syscall 294, 0x80800;
+	return if $fd < 0;
+	open my $told, '<&=', $fd or return;
+	my $folder = $tasks;
+	$news = $told if syscall(254, $fd, $folder, 0x180) >= 0;
+}
+
+# hear tells whether there may be something new in the folder. One that was
+# removed is not told of any more, which is the last that is told of it.
+sub hear {
+	attend() unless $news;
+	return 1 unless $news;
+	my $heard = 0;
+	while (sysread $news, my $told, 65536) {
+		$heard = 1;
+		for (my $at = 0; $at + 16 <= length $told;) {
+			my (undef, $mask, undef, $length) = unpack 'lLLL', substr $told, $at, 16;
+			$at += 16 + $length;
+			if ($mask & 0x8000) { undef $news; return 1 }
+		}
+	}
+	return $heard;
+}
+
+# scan meets what is new, and tells whether something new could not be read yet.
+sub scan {
+	my @new = grep { !$known{$_} } bundles();
+	meet($_) for @new;
+	return scalar grep { !$known{$_} } @new;
+}
+
 # meet reads what a new bundle is for. The runtime writes it after it made the
 # folder, so that what is not there yet is looked for again.
 sub meet {
@@ -236,6 +276,7 @@ sub linger {
 	while (1) {
 		my $left = $until - now();
 		my ($in, $out, %by) = ('', '');
+		vec($in, fileno $news, 1) = 1 if $news;
 		for my $c (values %containers) {
 			for my $r (grep { $_->{socket} } @{$c->{rules}}) {
 				if (now() - $r->{began} > $patience) { drop($r); next }
@@ -247,29 +288,43 @@ sub linger {
 		my ($readable, $writable) = ($in, $out);
 		my $n = select $readable, $writable, undef, $left;
 		return if $n <= 0;
+		return if $news && vec $readable, fileno $news, 1;
 		for my $fd (keys %by) {
 			turn(@{$by{$fd}}) if vec($readable, $fd, 1) || vec($writable, $fd, 1);
 		}
 	}
 }
 
-my $end = now() + $seconds;
-$known{$_} = 1 for bundles();
-my ($boot) = (slurp('/proc/sys/kernel/random/boot_id') // '') =~ /^(\S+)/;
-moment 'ready', boot => $boot, pid => $$, rest();
-my $alive = $scanned = now();
-while ((my $t = now()) < $end) {
-	my %there = map { $_ => 1 } bundles();
-	meet($_) for grep { !$known{$_} } keys %there;
-	my $step = $idle;
+# follow goes on with each container and tells how soon it must be looked at
+# again.
+sub follow {
+	my $step = $calm;
+	my $within = sub { $step = $_[0] if $_[0] < $step };
 	for my $c (values %containers) {
-		if (!$c->{startedAt}) { begin($c); $step = $close unless $c->{startedAt}; next }
+		if (!$c->{startedAt}) { begin($c); $within->($c->{startedAt} ? 0 : $close); next }
 		ended($c);
-		for my $r (@{$c->{rules}}) {
-			next if $r->{done} || $r->{socket};
+		for my $r (grep { !$_->{done} } @{$c->{rules}}) {
+			$within->($open);
+			next if $r->{socket};
 			$r->{kind} =~ /^(file|peer)$/ ? look($c, $r) : ask($c, $r);
 		}
 	}
+	return $step;
+}
+
+my $end = now() + $seconds;
+attend();
+$known{$_} = 1 for bundles();
+my ($boot) = (slurp('/proc/sys/kernel/random/boot_id') // '') =~ /^(\S+)/;
+moment 'ready', boot => $boot, pid => $$, rest();
+my $alive = my $read = $scanned = now();
+my $unread = 0;
+while ((my $t = now()) < $end) {
+	# Heard comes first: what is made while the folder is read is heard next time.
+	if (hear() || $unread || $t - $read >= $calm) { $unread = scan(); $read = $t }
+	my $step = follow();
+	# Without news the folder is read each time, and soon again.
+	$step = $open if $step > $open && ($unread || !$news);
 	$scanned = $t;
 	if ($t - $alive > 30) { moment 'alive', rest(); $alive = $t }
 	linger($t + $step);
