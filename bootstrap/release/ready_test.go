@@ -56,7 +56,11 @@ func TestWhatAPodWaitsForIsSaid(t *testing.T) {
 			p.Spec.NodeName = ""
 			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable", Message: "0/1 nodes are available"}}
 		},
-		"waits for a node":                     func(p *corev1.Pod) { p.Spec.NodeName = "" },
+		"waits for a node": func(p *corev1.Pod) { p.Spec.NodeName = "" },
+		"waits for its volume": func(p *corev1.Pod) {
+			p.Spec.NodeName = ""
+			p.Spec.Volumes = []corev1.Volume{{VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"}}}}
+		},
 		"is stopping":                          func(p *corev1.Pod) { p.DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} },
 		"main has no image x:1 (ErrImagePull)": waiting("ErrImagePull", "not found"),
 		"main crashes again and again":         waiting("CrashLoopBackOff", "back-off"),

@@ -168,6 +168,10 @@ func isReady(p corev1.Pod) bool {
 	})
 }
 
+func claims(p corev1.Pod) bool {
+	return slices.ContainsFunc(p.Spec.Volumes, func(v corev1.Volume) bool { return v.PersistentVolumeClaim != nil })
+}
+
 // waitsFor says in a few words what a pod waits for; "" when it is Ready.
 func waitsFor(p corev1.Pod) string {
 	switch {
@@ -177,6 +181,10 @@ func waitsFor(p corev1.Pod) string {
 		return ""
 	case unschedulable(p) != "":
 		return "finds no room: " + unschedulable(p)
+	case p.Spec.NodeName == "" && claims(p):
+		// The node is given only when the volume is there, which is made when the
+		// first pod asks for it.
+		return "waits for its volume"
 	case p.Spec.NodeName == "":
 		return "waits for a node"
 	}
