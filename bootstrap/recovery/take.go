@@ -3,6 +3,7 @@ package recovery
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -50,23 +51,30 @@ type Taken struct {
 	Differences int
 }
 
-// Take takes a backup. The vault must be locked.
+// Take takes a backup. The vault must be locked. What earlier backups stored and
+// this computer's disk has damaged since is brought anew.
 func (t Taker) Take(ctx context.Context) (Taken, error) {
-	r := &taking{Taker: t, about: t.About}
-	m, err := r.run(ctx)
+	out, err := t.once(ctx)
+	// Which pieces a damaged list named is known when the list is whole again.
+	for tries := 0; errors.Is(err, vault.ErrRotten) && tries < 2; tries++ {
+		t.Note(err.Error() + "; brought anew")
+		out, err = t.once(ctx)
+	}
 	if err != nil {
-		return r.out, err
+		return out, err
 	}
-	t.Note("reading the backup back")
-	if _, err := t.Vault.Verify(ctx, r.out.Entry, t.Progress); err != nil {
-		return r.out, err
-	}
-	r.out.Manifest = m
 	// Not having a base costs bytes the next time, and no more.
 	if err := t.Box.keepAsBase(ctx, stage); err != nil {
 		t.Note("the box keeps no copy to compare with: " + err.Error())
 	}
-	return r.out, nil
+	return out, nil
+}
+
+func (t Taker) once(ctx context.Context) (Taken, error) {
+	r := &taking{Taker: t, about: t.About}
+	m, err := r.run(ctx)
+	r.out.Manifest = m
+	return r.out, err
 }
 
 // taking is one backup on its way.
@@ -100,6 +108,11 @@ func (t *taking) run(ctx context.Context) (vault.Manifest, error) {
 	m = vault.Manifest{Host: t.Host, Taken: t.Now().UTC(), Parts: t.parts, Partial: t.Partial, About: about}
 	if len(m.Parts) == 0 {
 		return m, fault.New(fault.BackupFailed, "", "there is nothing to back up on the box")
+	}
+	// It is listed, and may be restored, only once all of it was read back.
+	t.Note("reading the backup back")
+	if err := t.Vault.Prove(ctx, m.Parts, t.Progress); err != nil {
+		return m, &fault.Error{Code: fault.BackupFailed, Op: "read the backup back", Err: err, Next: "look at this computer's disk (`smartctl -a`), then take the backup again"}
 	}
 	t.out.Entry, err = t.Vault.Commit(m)
 	m.ID = t.out.Entry.ID

@@ -62,6 +62,9 @@ type pool struct {
 	key []byte
 	// dirty are folders with names that are not on the disk yet.
 	dirty map[string]bool
+	// rotten are pieces that were seen not to be what was put: they count as
+	// absent until they are put again.
+	rotten map[Sum]bool
 }
 
 const poolPrefix = "pieces-"
@@ -119,7 +122,7 @@ func (v *Vault) pool(name string) (*pool, error) {
 func (v *Vault) bare(name string) *pool {
 	return &pool{
 		name: name, dir: filepath.Join(v.opts.Dir, poolPrefix+name), disk: v.disk, codec: v.codec,
-		identities: v.opts.Keys.Identities, dirty: map[string]bool{},
+		identities: v.opts.Keys.Identities, dirty: map[string]bool{}, rotten: map[Sum]bool{},
 	}
 }
 
@@ -163,7 +166,7 @@ func (p *pool) path(s Sum) string {
 
 func (p *pool) has(s Sum) bool {
 	info, err := os.Stat(p.path(s))
-	return err == nil && info.Mode().IsRegular()
+	return err == nil && info.Mode().IsRegular() && !p.rotten[s]
 }
 
 func (p *pool) seal(plain []byte) ([]byte, error) { return p.codec.seal(plain, p.recipients) }
@@ -186,6 +189,7 @@ func (p *pool) put(s Sum, data []byte) (int64, error) {
 		return 0, err
 	}
 	p.dirty[filepath.Dir(path)] = true
+	delete(p.rotten, s)
 	return int64(len(sealed)), nil
 }
 
@@ -193,7 +197,7 @@ func (p *pool) put(s Sum, data []byte) (int64, error) {
 func (p *pool) get(s Sum, most int) ([]byte, error) {
 	sealed, err := os.ReadFile(p.path(s))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("a piece of it is missing")
+		return nil, errMissing
 	}
 	if err != nil {
 		return nil, err
@@ -291,7 +295,7 @@ func (v *Vault) Put(data []byte) (Sum, int64, error) {
 }
 
 // Get returns a piece of a backup, proven to be what was put. Its error says
-// which other backup may be used.
+// which other backup may be used: one that does without this piece.
 func (v *Vault) Get(e Entry, s Sum) ([]byte, error) {
 	p, err := v.pool(e.pool)
 	if err != nil {
@@ -299,7 +303,7 @@ func (v *Vault) Get(e Entry, s Sum) ([]byte, error) {
 	}
 	data, err := p.get(s, MostPiece)
 	if err != nil {
-		return nil, v.unreadable(e, err)
+		return nil, v.unreadable(e, err, s)
 	}
 	return data, nil
 }

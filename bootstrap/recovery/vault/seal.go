@@ -12,6 +12,7 @@ import (
 
 var (
 	errOtherIdentity = errors.New("it was made for another age identity than this computer's")
+	errMissing       = errors.New("a piece of it is missing")
 	errDamaged       = errors.New("it is damaged: what is on the disk is not what was written")
 )
 

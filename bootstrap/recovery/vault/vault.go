@@ -200,14 +200,43 @@ func (v *Vault) Find(id string) (Entry, error) {
 }
 
 // Before returns the backup to take in the place of e, if there is one: the
-// newest that is older, can be read and is not partial.
-func (v *Vault) Before(e Entry) (Entry, bool) {
+// newest that is older, can be read, is not partial and does without the pieces
+// given.
+func (v *Vault) Before(e Entry, without ...Sum) (Entry, bool) {
 	all, err := v.Entries()
 	i := slices.Index(all, e)
 	if err != nil || i < 1 {
 		return Entry{}, false
 	}
-	return v.newest(all[:i], false)
+	older := slices.DeleteFunc(all[:i], func(o Entry) bool { return v.needs(o, without) })
+	return v.newest(older, false)
+}
+
+// needs reports whether a backup cannot do without one of the pieces; of one
+// that cannot be read that is not known, and it counts as needing them.
+func (v *Vault) needs(e Entry, pieces []Sum) bool {
+	if len(pieces) == 0 {
+		return false
+	}
+	m, err := v.manifest(e)
+	if err != nil {
+		return true
+	}
+	p, err := v.pool(e.pool)
+	if err != nil {
+		return true
+	}
+	for _, part := range m.Parts {
+		text, err := p.get(part.Index, MostPiece)
+		if err != nil || slices.Contains(pieces, part.Index) {
+			return true
+		}
+		x, err := DecodeIndex(text)
+		if err != nil || slices.ContainsFunc(x, func(piece Piece) bool { return slices.Contains(pieces, piece.Sum) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // newest is the last of those given that is not partial.
@@ -221,7 +250,8 @@ func (v *Vault) newest(of []Entry, unreadable bool) (Entry, bool) {
 	return Entry{}, false
 }
 
-// Commit makes a backup count. Everything that it names must have been put.
+// Commit makes a backup count. Everything that it names must have been put and
+// proven.
 func (v *Vault) Commit(m Manifest) (Entry, error) {
 	p, err := v.current()
 	if err != nil {
@@ -291,10 +321,11 @@ func (v *Vault) manifest(e Entry) (Manifest, error) {
 	return m, err
 }
 
-// unreadable says why a backup cannot be used, and which may be used instead.
-func (v *Vault) unreadable(e Entry, err error) error {
+// unreadable says why a backup cannot be used, and which may be used instead:
+// one that does without the pieces that are known to be bad.
+func (v *Vault) unreadable(e Entry, err error, bad ...Sum) error {
 	next := "no older one can be taken instead; see `ssg-bootstrap backup list --host HOST`"
-	if b, ok := v.Before(e); ok {
+	if b, ok := v.Before(e, bad...); ok {
 		next = "take the one before it: `ssg-bootstrap install --host HOST --restore " + b.ID + "`"
 	}
 	if errors.Is(err, errOtherIdentity) {

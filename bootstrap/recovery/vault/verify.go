@@ -66,6 +66,58 @@ func (v *Vault) prove(e Entry, piece Piece) error {
 	return err
 }
 
+// ErrRotten says that pieces which earlier runs stored are not what was put.
+var ErrRotten = errors.New("pieces that earlier backups stored are damaged on this computer's disk")
+
+// Prove reads back what is about to be committed, every byte of it. Pieces that
+// are not what was put count as absent from then on, so that the next run which
+// holds their content stores them anew; the error is then ErrRotten.
+func (v *Vault) Prove(ctx context.Context, parts []Part, seen func(done, total int64)) error {
+	p, err := v.current()
+	if err != nil {
+		return err
+	}
+	var total, done int64
+	for _, part := range parts {
+		total += part.Bytes
+	}
+	proven, bad := map[Sum]bool{}, 0
+	read := func(s Sum) ([]byte, error) {
+		proven[s] = true
+		data, err := p.get(s, MostPiece)
+		if errors.Is(err, errDamaged) || errors.Is(err, errMissing) {
+			p.rotten[s], err = true, nil
+			bad++
+		}
+		return data, v.failedOrNil("read the backup back", err)
+	}
+	for _, part := range parts {
+		text, err := read(part.Index)
+		if err != nil {
+			return err
+		}
+		// Of a list that is damaged the pieces are not known; the next run tells.
+		x, _ := DecodeIndex(text)
+		for _, piece := range x {
+			if err := interrupted(ctx); err != nil {
+				return err
+			}
+			if !proven[piece.Sum] {
+				if _, err := read(piece.Sum); err != nil {
+					return err
+				}
+			}
+			if done += piece.Size; seen != nil {
+				seen(done, total)
+			}
+		}
+	}
+	if bad > 0 {
+		return fmt.Errorf("%d of the %w", bad, ErrRotten)
+	}
+	return nil
+}
+
 // Last returns the last piece of a part that was just put.
 func (v *Vault) Last(part Part) ([]byte, error) {
 	p, err := v.current()
