@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -97,7 +98,7 @@ func backupRun(ctx context.Context, a *app, o hostFlags) error {
 		return err
 	}
 	defer unlock()
-	data, err := s.backup(ctx, nil)
+	data, err := s.backup(ctx)
 	if err != nil {
 		return err
 	}
@@ -111,9 +112,8 @@ func (d BackupData) write(w io.Writer) {
 	fmt.Fprintf(w, "It lies in %s, encrypted; docs/recovery.md says how to keep the key.\n", d.Folder)
 }
 
-// backup takes a backup of some parts, nil for all: only those make a backup
-// that a box can be made of. The box must be locked.
-func (s *session) backup(ctx context.Context, parts []string) (BackupData, error) {
+// backup takes a backup of everything. The box must be locked.
+func (s *session) backup(ctx context.Context) (BackupData, error) {
 	v, err := s.a.vault(s.name, s.cfg.Backup, true)
 	if err != nil {
 		return BackupData{}, err
@@ -123,6 +123,12 @@ func (s *session) backup(ctx context.Context, parts []string) (BackupData, error
 		return BackupData{}, err
 	}
 	defer unlock()
+	return s.backupInto(ctx, v, nil)
+}
+
+// backupInto takes a backup of some parts, nil for all: only those make a backup
+// that a box can be made of. The box and the vault must be locked.
+func (s *session) backupInto(ctx context.Context, v *vault.Vault, parts []string) (BackupData, error) {
 	in, err := s.a.releaseInput(s.name, s.spec.Release, s.spec.Profile)
 	if err != nil {
 		return BackupData{}, err
@@ -152,6 +158,9 @@ func (s *session) backup(ctx context.Context, parts []string) (BackupData, error
 	partial := parts != nil
 	if !partial {
 		parts = recovery.Parts(seen.Revision.Number > 0)
+		if err := stillHolds(v, parts, in.Want); err != nil {
+			return BackupData{}, err
+		}
 	}
 	start, before := s.a.env.Now(), s.client.Stats()
 	t := s.a.progress(backupID, "backup of "+s.name)
@@ -170,6 +179,22 @@ func (s *session) backup(ctx context.Context, parts []string) (BackupData, error
 		BytesGot: s.client.Stats().BytesIn - before.BytesIn, TookSeconds: s.a.env.Now().Sub(start).Seconds(),
 		Parts: partsOf(taken.Manifest), About: about, manifest: taken.Manifest,
 	}, err
+}
+
+// stillHolds refuses to make a backup without databases the newest one when the
+// one before has them: a release that is not found is not proof that its data
+// are worth nothing.
+func stillHolds(v *vault.Vault, parts []string, w release.Want) error {
+	e, err := v.Find("latest")
+	if err != nil || slices.Contains(parts, recovery.MySQL) {
+		return nil // nothing to lose, or an older one that cannot be read
+	}
+	m, err := v.Manifest(e)
+	if _, had := m.Part(recovery.MySQL); err != nil || !had {
+		return nil
+	}
+	return fault.New(fault.BackupFailed, "bring the release back with `ssg-bootstrap install --host HOST`; if the application is gone for good, move that backup's folder away: "+v.Dir(),
+		"backup %s holds databases, and the release %s is not found in the namespace %s: a backup without them would take its place", e.ID, w.Name, w.Namespace)
 }
 
 // deployed is the release that is there, if there is one.

@@ -48,7 +48,15 @@ func (s *session) recoverable(ctx context.Context, want string) error {
 	if err != nil || id == "" {
 		return err
 	}
+	// Nobody may remove the backup until it is back.
+	if s.unhold, err = v.Hold(); err != nil {
+		return err
+	}
 	e, err := v.Find(id)
+	if err != nil && mark.Unfinished() {
+		return &fault.Error{Code: fault.CodeOf(err), Op: "go on with the restore", Err: err,
+			Next: "bring the folder " + v.Dir() + " of that time back; or begin anew with another backup: `ssg-bootstrap uninstall --host " + s.name + "`, then `ssg-bootstrap install --host " + s.name + " --restore ID`"}
+	}
 	if err != nil {
 		return err
 	}

@@ -80,11 +80,11 @@ func restoreRun(ctx context.Context, a *app, o restoreOptions) error {
 		return err
 	}
 	defer release()
-	v, err := a.vault(s.name, s.cfg.Backup, false)
-	if err != nil {
+	if err := s.goOn(ctx, &o); err != nil {
 		return err
 	}
-	if err := s.goOn(ctx, &o); err != nil {
+	v, err := a.vault(s.name, s.cfg.Backup, !o.noBackup)
+	if err != nil {
 		return err
 	}
 	// Found now: the backup of what is replaced will be newer.
@@ -92,6 +92,16 @@ func restoreRun(ctx context.Context, a *app, o restoreOptions) error {
 	if err != nil {
 		return err
 	}
+	// Nobody may remove the backup until it is back, whoever else is at work.
+	lock := v.Lock
+	if o.noBackup {
+		lock = v.Hold
+	}
+	unlock, err := lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	return s.restore(ctx, v, e, o)
 }
 
@@ -134,33 +144,36 @@ func (s *session) restore(ctx context.Context, v *vault.Vault, e vault.Entry, o 
 		return err
 	}
 	d := RestoreData{Host: s.name, ID: e.ID, Restored: map[string]string{}}
-	if !o.noBackup {
-		before, err := s.backup(ctx, o.only)
-		if err != nil {
-			return &fault.Error{
-				Code: fault.CodeOf(err), Op: "back up what would be replaced", Err: err, Evidence: fault.EvidenceOf(err),
-				Next: "nothing was replaced; mend this, or add --no-backup if what is there is worth nothing",
-			}
-		}
-		d.Before = before.ID
-	}
-	hold, err := v.Hold()
-	if err != nil {
-		return err
-	}
-	defer hold()
-	t = s.a.progress(restoreID, "restore "+strings.Join(o.only, ", ")+" from backup "+e.ID)
-	r.Note, r.Progress = t.note, t.progress
-	err = r.Into(ctx, e, m, o.only, func(part string, out recovery.Restored) {
+	around := recovery.Around{Done: func(part string, out recovery.Restored) {
 		d.Restored[part] = out.String()
 		d.Beside = append(d.Beside, out.Beside...)
-	})
+	}}
+	if !o.noBackup {
+		around.Before = func(ctx context.Context) error { return s.backUpFirst(ctx, v, o.only, &d) }
+	}
+	t = s.a.progress(restoreID, "restore "+strings.Join(o.only, ", ")+" from backup "+e.ID)
+	r.Note, r.Progress = t.note, t.progress
+	err = r.Into(ctx, e, m, o.only, around)
 	t.end(err)
 	if err != nil {
 		s.a.data = d
 		return err
 	}
 	s.a.answer(d, func(w io.Writer) { d.write(w) })
+	return nil
+}
+
+// backUpFirst keeps what is about to be replaced. Nobody writes meanwhile, so
+// that nothing is missing from it.
+func (s *session) backUpFirst(ctx context.Context, v *vault.Vault, only []string, d *RestoreData) error {
+	before, err := s.backupInto(ctx, v, only)
+	if err != nil {
+		return &fault.Error{
+			Code: fault.CodeOf(err), Op: "back up what would be replaced", Err: err, Evidence: fault.EvidenceOf(err),
+			Next: "nothing was replaced; mend this, or add --no-backup if what is there is worth nothing",
+		}
+	}
+	d.Before = before.ID
 	return nil
 }
 

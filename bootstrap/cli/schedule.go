@@ -37,7 +37,7 @@ Description=Backup of %[1]s by ssg-bootstrap
 
 [Service]
 Type=oneshot
-EnvironmentFile=-%[2]s
+%[5]sEnvironmentFile=-%[2]s
 ExecStart=%[3]s
 ExecStartPost=%[4]s
 `
@@ -81,7 +81,7 @@ func (a *app) schedule(ctx context.Context, host, when string) error {
 		}
 		return unitLine(append([]string{program}, append(words, "--host", name, "-o", "plain")...))
 	}
-	service := fmt.Sprintf(serviceText, name, d.Environment, run("backup"), run("backup", "prune"))
+	service := fmt.Sprintf(serviceText, name, d.Environment, run("backup"), run("backup", "prune"), a.foldersForUnit())
 	for file, text := range map[string]string{unit + ".timer": fmt.Sprintf(timerText, name, when), unit + ".service": service} {
 		if err := atomicfile.Write(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
 			return err
@@ -96,6 +96,20 @@ func (a *app) schedule(ctx context.Context, host, when string) error {
 		fmt.Fprintf(w, "Backups of %s are taken %s by %s on this computer.\nIf sudo on the box asks for a password, put SSG_SUDO_PASSWORD=… into %s (chmod 600).\nIt runs while you are logged in; `loginctl enable-linger` lets it run always.\n", name, when, d.Timer, d.Environment)
 	})
 	return nil
+}
+
+// foldersForUnit hands on where this computer keeps what it knows: systemd starts
+// the unit without the shell's variables, and the backups would lie elsewhere,
+// under an age identity of their own.
+func (a *app) foldersForUnit() string {
+	var out strings.Builder
+	for _, name := range []string{"XDG_CONFIG_HOME", "XDG_STATE_HOME"} {
+		if value := a.env.Getenv(name); filepath.IsAbs(value) {
+			// Only a command's line has variables, where $ is written twice.
+			fmt.Fprintf(&out, "Environment=%s\n", strings.ReplaceAll(unitLine([]string{name + "=" + value}), "$$", "$"))
+		}
+	}
+	return out.String()
 }
 
 func (a *app) unschedule(ctx context.Context, d ScheduleData, dir, unit string) error {

@@ -20,6 +20,13 @@ func TestAScheduleIsWhatSystemdTakes(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("PATH", tools+":"+os.Getenv("PATH"))
+	ours := a.env.Getenv
+	a.env.Getenv = func(name string) string {
+		if name == "XDG_STATE_HOME" {
+			return "/srv/50% of $it"
+		}
+		return ours(name)
+	}
 	if err := a.schedule(t.Context(), "me@oldpc:22", "daily"); err != nil {
 		t.Fatal(err)
 	}
@@ -27,6 +34,10 @@ func TestAScheduleIsWhatSystemdTakes(t *testing.T) {
 	service, err := os.ReadFile(unit + ".service")
 	if err != nil || !strings.Contains(string(service), `"backup" "--host" "me@oldpc:22"`) {
 		t.Fatalf("%v\n%s", err, service)
+	}
+	// The shell's variables are not there when systemd starts it.
+	if !strings.Contains(string(service), "\nEnvironment=\"XDG_STATE_HOME=/srv/50%% of $it\"\n") {
+		t.Errorf("the backups would lie elsewhere:\n%s", service)
 	}
 	if judge, err := exec.LookPath("systemd-analyze"); err == nil {
 		if out, err := exec.Command(judge, "--user", "verify", unit+".timer", unit+".service").CombinedOutput(); err != nil && strings.Contains(string(out), unit) {

@@ -30,6 +30,8 @@ type session struct {
 	past   *history
 	// restoring is the backup that the box gets back; nil for none.
 	restoring *recovery.Plan
+	// unhold lets others remove backups again; nil while nothing is held.
+	unhold func()
 	// images are the application's; nil where it is not deployed.
 	images *images.Set
 	// tailnet is what lets the box join.
@@ -85,6 +87,9 @@ func (a *app) news(text string) { report.News(a.report().Event, a.env.Now, text)
 
 func (s *session) close() {
 	_ = s.client.Close()
+	if s.unhold != nil {
+		s.unhold()
+	}
 	if s.server != nil {
 		s.server.close()
 	}

@@ -26,6 +26,7 @@ fi
 nft list table inet ssg_bootstrap_restore >/dev/null 2>&1 && echo "shut"
 systemctl list-units --failed --no-legend --plain 2>/dev/null | awk '{ print "failed", $1 }'
 command -v k3s >/dev/null || exit 0
+k3s kubectl get --raw /readyz >/dev/null 2>&1 || { echo mute; exit 0; }
 k3s kubectl get deployments -A -o 'jsonpath={range .items[*]}{.metadata.annotations.ssg-bootstrap/replicas} {.metadata.name}{"\n"}{end}' 2>/dev/null | awk 'NF == 2 { print "paused", $2 }'
 k3s kubectl -n "$namespace" get pods -o 'jsonpath={range .items[*]}{.metadata.name} {.status.phase} {.status.conditions[?(@.type=="Ready")].status}{"\n"}{end}' 2>/dev/null | awk '$2 != "Succeeded" && $3 != "True" { print "pod", $1, $2 }'
 find "$root"/var/lib/rancher/k3s/storage -maxdepth 2 -name .quarantine 2>/dev/null | sed 's/^/quarantine /'
@@ -86,6 +87,8 @@ func crashFindings(text string) []facts.Finding {
 			warn("datastore", "if it goes on, set `etcd-compaction-interval: 10m` in the profile's k3s.apiServerArgs", "k3s failed to compact it %s times since the start", f[1])
 		case f[0] == "shut":
 			warn("restore", "`ssg-bootstrap install --host HOST`", "ports 80 and 443 are shut, as during a restore")
+		case f[0] == "mute":
+			warn("API server", "wait some minutes and ask again; then read `journalctl -u k3s` on the box", "it does not answer: pods and a restore that broke off were not looked at")
 		case f[0] == "failed" && len(f) == 2:
 			warn("unit", "read `journalctl -u "+f[1]+"` on the box", "%s failed", f[1])
 		case f[0] == "paused" && len(f) == 2:
@@ -114,7 +117,7 @@ func datastore(fields []string) []facts.Finding {
 	f := facts.Finding{Grade: facts.OK, Check: "datastore", Text: fmt.Sprintf("k3s's database has %.0f MB, its log %.0f MB, %.0f %% of its pages are free", size/mb, log/mb, 100*free/max(pages, 1))}
 	switch {
 	case size > largeDatastore && free > mostlyFree*pages:
-		f.Grade, f.Remedy = facts.Warn, "it is compacted, but never shrinks by itself: stop k3s, `sqlite3 /var/lib/rancher/k3s/server/db/state.db VACUUM`, start k3s"
+		f.Grade, f.Remedy = facts.Warn, "it is compacted, but never shrinks by itself: with `apt install sqlite3` on the box, stop k3s, `sqlite3 /var/lib/rancher/k3s/server/db/state.db VACUUM`, start k3s"
 	case size > largeDatastore, log > largeLog:
 		f.Grade, f.Remedy = facts.Warn, "it grows because compaction does not keep up: look for 'compact' in `journalctl -u k3s`, and for a slow disk with `ssg-bootstrap doctor --host HOST`"
 	}

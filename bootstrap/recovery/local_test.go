@@ -32,10 +32,18 @@ type local struct {
 
 var errCut = errors.New("the link is cut")
 
-func (l *local) run(ctx context.Context, c host.Command) ([]byte, error) {
+// reach counts what goes over the link, as long as there is one.
+func (l *local) reach() error {
 	l.ran++
 	if l.cut > 0 && l.ran >= l.cut {
-		return nil, errCut
+		return errCut
+	}
+	return nil
+}
+
+func (l *local) run(ctx context.Context, c host.Command) ([]byte, error) {
+	if err := l.reach(); err != nil {
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, c.Argv[0], c.Argv[1:]...)
 	cmd.Env = append(os.Environ(), "PATH="+l.path+":"+os.Getenv("PATH"))
@@ -63,6 +71,9 @@ func (l *local) QueryMany(ctx context.Context, cs []host.Command) ([]host.Answer
 }
 
 func (l *local) Put(_ context.Context, files ...host.File) error {
+	if err := l.reach(); err != nil {
+		return err
+	}
 	for _, f := range files {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(f.Path), 0o755), os.WriteFile(f.Path, f.Content, f.Mode), os.Chmod(f.Path, f.Mode)); err != nil {
 			return err
@@ -76,6 +87,9 @@ func (l *local) Send(context.Context, host.Blob, host.Progress) (host.Sent, erro
 }
 
 func (l *local) Job(ctx context.Context, j host.Job, seen func(string)) error {
+	if err := l.reach(); err != nil {
+		return err
+	}
 	cmd := exec.CommandContext(ctx, j.Argv[0], j.Argv[1:]...)
 	cmd.Env = append(os.Environ(), "PATH="+l.path+":"+os.Getenv("PATH"))
 	out, err := cmd.CombinedOutput()
@@ -121,7 +135,8 @@ get)
 	secrets*owner=helm,name=ssg,status=deployed*) echo secret/sh.helm.release.v1.ssg.v2 ;;
 	*containerStatuses*name==*containerID*) echo containerd://d91345b2 ;;
 	*"-o name"*) ;;
-	*component=mysql-primary*claimName*) echo data-mysql-primary-0 ;;
+	*persistentvolumeclaims*mysql-primary*metadata.name*) echo data-mysql-primary-0 ;;
+	*component=rabbitmq*) echo "rabbitmq-0 Running True" ;;
 	*component=mysql-primary*) echo "mysql-primary-0 True True" ;;
 	esac ;;
 label) echo "label $*" >>"$STATE/log" ;;

@@ -144,7 +144,7 @@ func TestDatabasesComeBackAsTheyWere(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out Restored
-		if err := r.Into(t.Context(), try.entry, m, []string{MySQL}, func(_ string, done Restored) { out = done }); err != nil {
+		if err := r.Into(t.Context(), try.entry, m, []string{MySQL}, Around{Done: func(_ string, done Restored) { out = done }}); err != nil {
 			t.Fatal(err)
 		}
 		if id, err := l.box().Restoring(t.Context(), l); err != nil || id != "" {

@@ -22,13 +22,15 @@ type Mark struct {
 	// ID is the backup; empty when none was ever restored here.
 	ID string `json:"id,omitempty"`
 	// State says that the cluster's state and the identities are back, Data
-	// that the services' data are as well.
+	// that the services' data are as well and must not be replaced again, Shut
+	// that nobody may come in yet all the same.
 	State bool `json:"state,omitempty"`
 	Data  bool `json:"data,omitempty"`
+	Shut  bool `json:"shut,omitempty"`
 }
 
 // Unfinished reports whether a restore was begun that is to be gone on with.
-func (m Mark) Unfinished() bool { return m.ID != "" && !m.Data }
+func (m Mark) Unfinished() bool { return m.ID != "" && (!m.Data || m.Shut) }
 
 // ReadMark asks the box.
 func (b Box) ReadMark(ctx context.Context, r host.Reader) (Mark, error) {
@@ -90,7 +92,7 @@ func (b Box) Restoring(ctx context.Context, r host.Reader) (string, error) {
 	if id := strings.TrimSpace(string(out)); err != nil || id != "" {
 		return id, err
 	}
-	if m.Unfinished() {
+	if m.ID != "" && !m.Data {
 		return m.ID, nil
 	}
 	return "", nil

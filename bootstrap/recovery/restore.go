@@ -2,6 +2,7 @@ package recovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -109,17 +110,8 @@ func (r Restorer) job(ctx context.Context, what string) error {
 }
 
 // mysql makes the databases of a backup what they were. Whoever writes is
-// stopped before, and every table is compared afterwards.
-func (r Restorer) mysql(ctx context.Context, e vault.Entry, p vault.Part) (Restored, error) {
-	out := Restored{Total: p.Bytes}
-	if err := r.Box.ready(ctx); err != nil {
-		return out, err
-	}
-	x, sent, err := r.send(ctx, e, p)
-	out.Bytes = sent
-	if err != nil {
-		return out, err
-	}
+// stopped, the pieces are on the box, and every table is compared afterwards.
+func (r Restorer) mysql(ctx context.Context, x vault.Index, out Restored) (Restored, error) {
 	r.Note("putting the databases back")
 	if err := r.job(ctx, MySQL); err != nil {
 		return out, unfinished(MySQL, err)
@@ -198,29 +190,111 @@ func Holds(m vault.Manifest, only []string) error {
 // stopped. next returns the pieces in their order and nil at the end.
 type Service func(ctx context.Context, next func() ([]byte, error)) (Restored, error)
 
-// Into restores parts into a running box, one after the other.
-func (r Restorer) Into(ctx context.Context, e vault.Entry, m vault.Manifest, only []string, done func(part string, out Restored)) error {
+// Around is what a restore into a running box does between its own parts. Either
+// may be nil.
+type Around struct {
+	// Before runs when whoever writes is stopped and nothing was replaced yet:
+	// what it reads is all that there ever was.
+	Before func(ctx context.Context) error
+	// Proven runs when all is back and compared, before anybody writes again: from
+	// then on nothing may be replaced once more.
+	Proven func(ctx context.Context) error
+	// Done is told of each part.
+	Done func(part string, out Restored)
+}
+
+// Into restores parts into a running box, one after the other. What must cross
+// the link does so first, while the application serves. Up to the moment when
+// the note of what is restored is written, a run that breaks off has replaced
+// nothing; from the moment on when it is gone, nothing is replaced again.
+func (r Restorer) Into(ctx context.Context, e vault.Entry, m vault.Manifest, only []string, around Around) error {
+	sent, err := r.sendAll(ctx, e, m, only)
+	if err != nil {
+		return err
+	}
+	if err := r.job(ctx, "pause"); err != nil {
+		return unfinished("the application", err)
+	}
+	if around.Before != nil {
+		if err := around.Before(ctx); err != nil {
+			return errors.Join(err, r.serveAgain(ctx))
+		}
+	}
 	note := host.File{Path: r.Box.restoringPath(), Mode: 0o600, Content: []byte(e.ID + "\n")}
 	if err := r.Box.Host.Put(ctx, note); err != nil {
 		return fmt.Errorf("note what is restored: %w", err)
 	}
 	for _, name := range only {
 		p, _ := m.Part(name)
-		out, err := r.one(ctx, e, p)
+		out, err := r.one(ctx, e, p, sent)
 		if err != nil {
 			return err
 		}
-		done(name, out)
+		around.Done(name, out)
+	}
+	if around.Proven != nil {
+		if err := around.Proven(ctx); err != nil {
+			return err
+		}
+	}
+	return r.Finish(ctx)
+}
+
+// Finish lets the application write again after all is back. It may be repeated.
+func (r Restorer) Finish(ctx context.Context) error {
+	// Without the note first, a run that breaks off here would have what users
+	// write from now on replaced by the next.
+	if err := r.Box.sh(ctx, `rm -rf "$1" && sync -f "$2"`, r.Box.at(in), r.Box.folder()); err != nil {
+		return fmt.Errorf("forget what was restored: %w", err)
 	}
 	if err := r.job(ctx, "resume"); err != nil {
 		return unfinished("the application", err)
 	}
-	return r.Box.sh(ctx, `rm -rf "$1"`, r.Box.at(in))
+	return nil
 }
 
-func (r Restorer) one(ctx context.Context, e vault.Entry, p vault.Part) (Restored, error) {
+// serveAgain starts the application although the restore did not begin. Ctrl-C
+// is no reason to leave it stopped.
+func (r Restorer) serveAgain(ctx context.Context) error {
+	const patience = 2 * time.Minute
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	if err := r.job(ctx, "resume"); err != nil {
+		return unfinished("the application", err)
+	}
+	return nil
+}
+
+// arrived is what is on the box of a part.
+type arrived struct {
+	index vault.Index
+	bytes int64
+}
+
+// sendAll brings what the box itself puts back.
+func (r Restorer) sendAll(ctx context.Context, e vault.Entry, m vault.Manifest, only []string) (map[string]arrived, error) {
+	out := map[string]arrived{}
+	if err := r.Box.ready(ctx); err != nil {
+		return nil, err
+	}
+	for _, name := range only {
+		p, _ := m.Part(name)
+		if !OnBox(name) {
+			continue
+		}
+		r.Note("sending " + name)
+		x, sent, err := r.send(ctx, e, p)
+		if err != nil {
+			return nil, err
+		}
+		out[name] = arrived{x, sent}
+	}
+	return out, nil
+}
+
+func (r Restorer) one(ctx context.Context, e vault.Entry, p vault.Part, sent map[string]arrived) (Restored, error) {
 	if p.Name == MySQL {
-		return r.mysql(ctx, e, p)
+		return r.mysql(ctx, sent[MySQL].index, Restored{Bytes: sent[MySQL].bytes, Total: p.Bytes})
 	}
 	service := r.Services[p.Name]
 	if service == nil {

@@ -3,11 +3,14 @@ package recovery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
@@ -193,6 +196,169 @@ func TestABoxWithAClusterIsNotOverwritten(t *testing.T) {
 	}
 	if err := apply(t.Context(), old, plan(t, old, v, taken.Entry).Steps()[0]); fault.CodeOf(err) != fault.RestoreRefused {
 		t.Errorf("got %v", err)
+	}
+	// Volumes that lost their cluster are somebody's too.
+	l := newLocal(t)
+	l.quiet(t)
+	file := filepath.Join(l.dir, "root/var/lib/rancher/k3s/storage/pvc-1_default_files/newer")
+	writeFile(t, file, "newer", 0o600)
+	if err := apply(t.Context(), l, plan(t, l, v, taken.Entry).Steps()[0]); fault.CodeOf(err) != fault.RestoreRefused {
+		t.Errorf("volumes without a cluster: %v", err)
+	}
+}
+
+// TestTheDoorOpensOnlyAfterItIsWrittenThatTheDataAreBack cuts the second half of
+// a restore at every command: whoever goes on with it must neither replace what
+// was written after the door opened, nor leave it shut.
+func TestTheDoorOpensOnlyAfterItIsWrittenThatTheDataAreBack(t *testing.T) {
+	t.Setenv("STATE", t.TempDir())
+	old, v := newOldBox(t), newVault(t)
+	taken, err := taker(old, v, K3s).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for cut, finished := 1, false; !finished; cut++ {
+		l := newLocal(t)
+		l.quiet(t)
+		p := plan(t, l, v, taken.Entry)
+		if err := apply(t.Context(), l, p.Steps()[0]); err != nil {
+			t.Fatal(err)
+		}
+		l.ran, l.cut = 0, cut
+		finished = apply(t.Context(), l, p.Steps()[1]) == nil
+		l.cut = 0
+		m, err := p.Box.ReadMark(t.Context(), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = os.Stat(filepath.Join(l.dir, "root/etc/ssg-bootstrap/restore.nft"))
+		if open := err != nil; open && !m.Data || !open && !m.Unfinished() {
+			t.Errorf("cut at %d: the door is open: %v, and the mark says %+v", cut, open, m)
+		}
+		if err := apply(t.Context(), l, p.Steps()[1]); err != nil {
+			t.Fatalf("after a cut at %d: %v", cut, err)
+		}
+		if m, err := p.Box.ReadMark(t.Context(), l); err != nil || m.Unfinished() || !m.Data {
+			t.Errorf("cut at %d: %+v, %v", cut, m, err)
+		}
+		if _, err := os.Stat(filepath.Join(l.dir, "root/etc/ssg-bootstrap/restore.nft")); err == nil {
+			t.Errorf("cut at %d: the door stays shut", cut)
+		}
+	}
+}
+
+// TestWhatIsReplacedIsBackedUpWhenNobodyWrites: the backup is taken between the
+// last write and the first replacement, and a failed one replaces nothing.
+func TestWhatIsReplacedIsBackedUpWhenNobodyWrites(t *testing.T) {
+	v := newVault(t)
+	put := func(data []byte) error { _, _, err := v.Put(data); return err }
+	old := newOldBox(t)
+	tk := taker(old, v)
+	tk.Extras = []Extra{{Name: RabbitMQ, Take: func(_ context.Context, _ *About, piece func([]byte) error) error {
+		return errors.Join(piece([]byte("a message")), put([]byte("a message")))
+	}}}
+	taken, err := tk.Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fails := range []bool{true, false} {
+		state := t.TempDir()
+		t.Setenv("STATE", state)
+		writeFile(t, filepath.Join(state, "scale"), "2\n", 0o600)
+		l := newLocal(t)
+		scale := func() string {
+			text, err := os.ReadFile(filepath.Join(state, "scale"))
+			return strings.TrimSpace(string(text)) + map[bool]string{true: "", false: "?"}[err == nil]
+		}
+		noted := func() bool { _, err := os.Stat(l.box().restoringPath()); return err == nil }
+		var order []string
+		r := Restorer{Box: l.box(), Vault: v, Note: func(text string) { t.Log(text) }, Services: map[string]Service{
+			RabbitMQ: func(context.Context, func() ([]byte, error)) (Restored, error) {
+				order = append(order, fmt.Sprintf("put back, %s pods, noted %v", scale(), noted()))
+				return Restored{}, nil
+			},
+		}}
+		err := r.Into(t.Context(), taken.Entry, taken.Manifest, []string{RabbitMQ}, Around{
+			Before: func(context.Context) error {
+				order = append(order, fmt.Sprintf("back up, %s pods, noted %v", scale(), noted()))
+				if fails {
+					return errCut
+				}
+				return nil
+			},
+			Proven: func(context.Context) error {
+				order = append(order, fmt.Sprintf("proven, %s pods, noted %v", scale(), noted()))
+				return nil
+			},
+			Done: func(string, Restored) {},
+		})
+		want := []string{"back up, 0 pods, noted false"}
+		if !fails {
+			want = append(want, "put back, 0 pods, noted true", "proven, 0 pods, noted true")
+		}
+		if !slices.Equal(order, want) || errors.Is(err, errCut) != fails || noted() || scale() != "2" {
+			t.Errorf("fails %v: %v\n%q\nwant\n%q\nand then %s pods, noted %v", fails, err, order, want, scale(), noted())
+		}
+	}
+}
+
+// TestADamagedPieceIsBroughtAnew: what this computer's disk spoiled makes no
+// backup that is listed, and heals with the next one.
+func TestADamagedPieceIsBroughtAnew(t *testing.T) {
+	old, v := newOldBox(t), newVault(t)
+	first, err := taker(old, v, Volumes).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	pieces, err := filepath.Glob(filepath.Join(v.Dir(), "pieces-*", "??", "*"))
+	if err != nil || len(pieces) < 2 {
+		t.Fatalf("%d pieces, %v", len(pieces), err)
+	}
+	for _, path := range pieces {
+		good, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		good[len(good)/2] ^= 1
+		if err := os.WriteFile(path, good, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := v.Verify(t.Context(), first.Entry, nil); fault.CodeOf(err) != fault.BackupUnreadable {
+		t.Fatalf("the damage is not seen: %v", err)
+	}
+	second, err := taker(old, v, Volumes).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []vault.Entry{first.Entry, second.Entry} {
+		if _, err := v.Verify(t.Context(), e, nil); err != nil {
+			t.Errorf("backup %s: %v", e.ID, err)
+		}
+	}
+}
+
+// TestReadingAFileChangesNoBackup: when a file was last read is not its content.
+func TestReadingAFileChangesNoBackup(t *testing.T) {
+	old, v := newOldBox(t), newVault(t)
+	var sums []vault.Sum
+	for range 2 {
+		taken, err := taker(old, v, Volumes).Take(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sums = append(sums, taken.Manifest.Parts[0].Index)
+		file := filepath.Join(old.dir, "root/var/lib/rancher/k3s/storage/pvc-2_default_files/a/b.txt")
+		before, err := os.Stat(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(file, time.Now().Add(time.Hour), before.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if sums[0] != sums[1] {
+		t.Error("another archive of the same files")
 	}
 }
 

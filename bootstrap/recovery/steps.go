@@ -60,8 +60,8 @@ func (s stateStep) Plan(ctx context.Context, r host.Reader) ([]step.Change, erro
 	return out, nil
 }
 
-// guard keeps a restore off a box that has a cluster.
-const guard = `[ ! -e "$1/var/lib/rancher/k3s/server/db/state.db" ] || [ -e "$1` + markPath + `" ]`
+// guard keeps a restore off a box that has a cluster, or volumes of one.
+const guard = `[ -e "$1` + markPath + `" ] || { k3s=$1/var/lib/rancher/k3s; [ ! -e "$k3s/server/db/state.db" ] && [ -z "$(ls -A "$k3s/storage" 2>/dev/null)" ]; }`
 
 func (s stateStep) Apply(ctx context.Context, run step.Run, changes []step.Change) error {
 	if len(changes) == 0 {
@@ -71,7 +71,7 @@ func (s stateStep) Apply(ctx context.Context, run step.Run, changes []step.Chang
 	p.Box.Host = run.Host
 	if _, err := run.Host.Query(ctx, shell(guard, nil, p.Box.Root)); err != nil {
 		return fault.New(fault.RestoreRefused, "bring single parts back with `ssg-bootstrap restore --host HOST --only mysql`, or remove what is there with `ssg-bootstrap uninstall --host HOST`",
-			"the box has a cluster of its own; its state is not overwritten")
+			"the box has a cluster or volumes of its own; they are not overwritten")
 	}
 	if err := p.Box.ready(ctx); err != nil {
 		return err
@@ -110,14 +110,18 @@ func (s dataStep) Lane() step.Lane  { return step.LaneLink }
 
 func (s dataStep) Plan(ctx context.Context, r host.Reader) ([]step.Change, error) {
 	m, err := s.plan.Box.ReadMark(ctx, r)
-	if err != nil || m.Data && m.ID == s.plan.Entry.ID {
+	if err != nil {
 		return nil, err
 	}
 	var out []step.Change
-	for _, name := range Restorable() {
-		if p, ok := s.plan.Manifest.Part(name); ok {
-			out = append(out, step.Change{Verb: step.Send, Object: name + " of backup " + s.plan.Entry.ID, Why: "the box lost it", Bytes: p.Bytes / 3})
+	if !s.back(m) {
+		for _, name := range Restorable() {
+			if p, ok := s.plan.Manifest.Part(name); ok {
+				out = append(out, step.Change{Verb: step.Send, Object: name + " of backup " + s.plan.Entry.ID, Why: "the box lost it", Bytes: p.Bytes / 3})
+			}
 		}
+	} else if !m.Shut {
+		return nil, nil
 	}
 	return append(out, step.Change{Verb: step.Enable, Object: "the way in", Why: "shut until the data are back"}), nil
 }
@@ -129,16 +133,18 @@ func (s dataStep) Apply(ctx context.Context, run step.Run, changes []step.Change
 	p := s.plan
 	p.Box.Host = run.Host
 	r := Restorer{Box: p.Box, Vault: p.Vault, Note: run.Note, Progress: run.Progress, Services: p.Services}
+	m, err := p.Box.ReadMark(ctx, run.Host)
+	if err != nil {
+		return err
+	}
 	if err := p.Box.ready(ctx); err != nil {
 		return err
 	}
-	var only []string
-	for _, name := range Restorable() {
-		if _, ok := p.Manifest.Part(name); ok {
-			only = append(only, name)
-		}
+	if s.back(m) {
+		err = r.Finish(ctx)
+	} else {
+		err = s.bring(ctx, r, run.Note)
 	}
-	err := r.Into(ctx, p.Entry, p.Manifest, only, func(_ string, out Restored) { run.Note(out.String()) })
 	if err != nil {
 		return err
 	}
@@ -146,4 +152,24 @@ func (s dataStep) Apply(ctx context.Context, run step.Run, changes []step.Change
 		return unfinished("the door", err)
 	}
 	return p.Box.writeMark(ctx, Mark{ID: p.Entry.ID, State: true, Data: true})
+}
+
+func (s dataStep) back(m Mark) bool { return m.Data && m.ID == s.plan.Entry.ID }
+
+// bring puts the data back. That they are is on the box before anybody can write:
+// whoever goes on with this later must not replace what was written since.
+func (s dataStep) bring(ctx context.Context, r Restorer, note func(string)) error {
+	p := s.plan
+	var only []string
+	for _, name := range Restorable() {
+		if _, ok := p.Manifest.Part(name); ok {
+			only = append(only, name)
+		}
+	}
+	return r.Into(ctx, p.Entry, p.Manifest, only, Around{
+		Proven: func(ctx context.Context) error {
+			return p.Box.writeMark(ctx, Mark{ID: p.Entry.ID, State: true, Data: true, Shut: true})
+		},
+		Done: func(_ string, out Restored) { note(out.String()) },
+	})
 }

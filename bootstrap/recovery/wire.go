@@ -116,7 +116,10 @@ func readListed(line string) (vault.Piece, error) {
 	if err := errors.Join(err1, err2, err3, err4, err5); err != nil {
 		return vault.Piece{}, err
 	}
-	if size < 1 || size > vault.MostPiece || rows < 0 {
+	if size > vault.MostPiece {
+		return vault.Piece{}, fmt.Errorf("a row of %q takes %d bytes in the dump, and %d is the most that fits into a piece", table, size, vault.MostPiece)
+	}
+	if size < 1 || rows < 0 {
 		return vault.Piece{}, errors.New("its size is impossible")
 	}
 	return vault.Piece{Sum: sum, Size: size, Rows: rows, Table: string(table), Key: string(key)}, nil

@@ -278,6 +278,12 @@ func TestPiecesThatArriveAreProven(t *testing.T) {
 	if err != nil || len(missing) != 1 || !missing[vault.SumOf([]byte("y"))] {
 		t.Errorf("%v, %v", missing, err)
 	}
+	// A power cut may leave a name without its content.
+	writeFile(t, b.at(in, "pieces", vault.SumOf(good).String()), "a pie", 0o600)
+	missing, err = b.missing(t.Context(), vault.Index{{Sum: vault.SumOf(good)}, {Sum: vault.SumOf([]byte("x"))}})
+	if err != nil || len(missing) != 1 || !missing[vault.SumOf(good)] {
+		t.Errorf("%v, %v", missing, err)
+	}
 	packed, err := pack([]byte(vault.SumOf([]byte("y")).String() + " 1\nz"))
 	if err != nil {
 		t.Fatal(err)

@@ -196,15 +196,25 @@ sub difference {
 	return $? >> 8 == 1 && defined $text ? $text : undef;
 }
 
+# missing says which pieces are not here as they were sent: after a power cut a
+# file may have its name and not its content.
 sub missing {
-	while (my $line = <STDIN>) {
-		chomp $line;
-		print "$line\n" unless defined find(sum_of($line), @_);
+	my @folders = @_;
+	my @asked = map { chomp; sum_of($_) } <STDIN>;
+	for (my $i = 0; $i < @asked; $i += 500) {
+		my $last = $i + 499 < $#asked ? $i + 499 : $#asked;
+		my %at = map { my $path = find($_, @folders); defined $path ? ($_ => $path) : () } @asked[$i .. $last];
+		my @there = sort keys %at;
+		my %is;
+		@is{@there} = sums(@at{@there});
+		for my $sum (@asked[$i .. $last]) {
+			print "$sum\n" unless defined $is{$sum} && $is{$sum} eq $sum;
+		}
 	}
 }
 
 # receive takes "SUM LENGTH" and so many bytes, again and again, and keeps
-# what has its sum.
+# what has its sum. It is on the disk before it has its name.
 sub receive {
 	my ($folder) = @_;
 	-d $folder or mkdir $folder or die "make $folder: $!\n";
@@ -218,7 +228,9 @@ sub receive {
 		write_file("$folder/new.$sum", $data);
 		push @got, $sum;
 	}
-	my @sums = sums(map { "$folder/new.$_" } @got);
+	my @new = map { "$folder/new.$_" } @got;
+	my @sums = sums(@new);
+	!@new or system('sync', '--', @new) == 0 or die "the pieces do not come to the disk\n";
 	for my $i (0 .. $#got) {
 		$sums[$i] eq $got[$i] or die "a piece arrived damaged\n";
 		rename "$folder/new.$got[$i]", "$folder/$got[$i]" or die "rename a piece: $!\n";

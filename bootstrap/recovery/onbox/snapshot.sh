@@ -36,7 +36,7 @@ into() {
 # one moment; the position in the binary log is that moment's.
 dump='set -e
 db() { command=$1; shift; "$command" --no-defaults --socket=/run/mysqld/mysqld.sock --user="$(id -un)" "$@"; }
-names=$(db mariadb --batch --skip-column-names --execute="SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN (\"mysql\", \"information_schema\", \"performance_schema\", \"sys\", \"test\") ORDER BY schema_name")
+names=$(db mariadb --batch --skip-column-names --execute="SELECT schema_name FROM information_schema.schemata WHERE schema_name NOT IN (\"mysql\", \"information_schema\", \"performance_schema\", \"sys\") ORDER BY schema_name")
 [ -n "$names" ] || { echo "the server has no database" >&2; exit 1; }
 db mariadb-dump --single-transaction --quick --gtid --master-data=2 --skip-extended-insert --order-by-primary --hex-blob \
 	--skip-dump-date --no-autocommit --routines --triggers --events --max-allowed-packet=1G --databases $names
@@ -60,8 +60,9 @@ mysql() {
 archive() {
 	part=$1 base=$2
 	shift 2
-	# 1 says that a file changed while it was read.
-	into blocks "$part" sh -c 'base=$1; shift; tar -C "$base" --sort=name --numeric-owner --xattrs -cf - "$@" || [ $? -eq 1 ]' archive "$base" "$@"
+	# 1 says that a file changed while it was read. When a file was last read would
+	# make another archive of the same files.
+	into blocks "$part" sh -c 'base=$1; shift; tar -C "$base" --sort=name --numeric-owner --xattrs --pax-option=delete=atime,delete=ctime -cf - "$@" || [ $? -eq 1 ]' archive "$base" "$@"
 }
 
 k3s_state() {
@@ -92,11 +93,11 @@ volumes() {
 	storage=var/lib/rancher/k3s/storage
 	[ -d "$root/$storage" ] || return 0
 	: >"$folder/$stage/claims"
-	for component in mysql-primary mysql-replica rabbitmq; do
-		# Without an answer their files would be taken as they happen to be.
-		pods "$component" 'jsonpath={range .items[*].spec.volumes[*]}{.persistentVolumeClaim.claimName}{"\n"}{end}' >>"$folder/$stage/claims" ||
-			die "volumes: the cluster does not say which are the databases'"
-	done
+	# The claims are asked, not the pods: a pod may be away just now. Without an
+	# answer their files would be taken as they happen to be.
+	k3s kubectl get persistentvolumeclaims -n "$namespace" -l "app.kubernetes.io/instance=$release,app.kubernetes.io/component in (mysql-primary,mysql-replica,rabbitmq)" \
+		-o 'jsonpath={range .items[*]}{.metadata.name}{"\n"}{end}' >"$folder/$stage/claims" ||
+		die "volumes: the cluster does not say which are the databases'"
 	set -- --exclude="$storage/*/.ssg-bootstrap-restored"
 	while read -r claim; do
 		[ -n "$claim" ] || continue
