@@ -66,7 +66,7 @@ demo: build lab ## start the emulated Core 2 Duo, install on it, measure it, sho
 	@echo "== ssg-bootstrap bench --host oldpc"
 	@$(LAB_SECRETS) $(BIN) --config "$$($(LAB) env config)" bench --host oldpc
 	@echo "== where to look next"
-	@echo "  $(BIN) --config $$($(LAB) env config) doctor --host oldpc"
+	@echo "  SSG_SUDO_PASSWORD=\$$(cat $$($(LAB) env sudo_password)) $(BIN) --config $$($(LAB) env config) doctor --host oldpc"
 	@echo "  make lab-ssh        a shell on the box"
 	@echo "  make lab-down       shut it down; its disk stays"
 	@echo "  docs/layout.md      how it fits together"

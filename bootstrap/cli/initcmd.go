@@ -91,7 +91,7 @@ func initRun(ctx context.Context, a *app, o initOptions) error {
 	}
 	identity := secrets.IdentityPath(a.stateDir())
 	a.answer(InitData{Path: full, Host: o.Name, Identity: identity}, func(w io.Writer) {
-		fmt.Fprintf(w, "Wrote %s. What next:\n\n  ssg-bootstrap doctor --host %s\n  ssg-bootstrap plan --host %s\n\nSecrets and backups are encrypted for %s:\nkeep a copy where you would not lose both (docs/recovery.md).\n", path, o.Name, o.Name, identity)
+		fmt.Fprintf(w, "Wrote %s. What next:\n\n%s\nSecrets and backups are encrypted for %s:\nkeep a copy where you would not lose both (docs/recovery.md).\n", path, a.ours(fmt.Sprintf("  ssg-bootstrap doctor --host %[1]s\n  ssg-bootstrap plan --host %[1]s\n", o.Name)), identity)
 	})
 	return nil
 }

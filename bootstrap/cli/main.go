@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -122,13 +123,27 @@ func (a *app) edge(cmd *cobra.Command, err error) error {
 	return a.named(err)
 }
 
-// named puts the host's name into a next command that leaves it open.
+// named puts into a next command what it leaves open: the host's name, and the
+// configuration that was named on this command line.
 func (a *app) named(err error) error {
 	next := fault.NextOf(err)
-	if a.host == "" || !strings.Contains(next, "HOST") {
+	full := a.ours(next)
+	if a.host != "" {
+		full = strings.ReplaceAll(full, "HOST", a.host)
+	}
+	if full == next {
 		return err
 	}
-	return &fault.Error{Code: fault.CodeOf(err), Err: err, Next: strings.ReplaceAll(next, "HOST", a.host)}
+	return &fault.Error{Code: fault.CodeOf(err), Err: err, Next: full}
+}
+
+// ours adds --config to the commands in a text when this run was given one: typed
+// as they stand they would read another configuration.
+func (a *app) ours(text string) string {
+	if a.config == "" {
+		return text
+	}
+	return regexp.MustCompile(`\b`+program+` ([a-z])`).ReplaceAllString(text, program+" --config "+strings.ReplaceAll(quoted(a.config), "$", "$$")+" $1")
 }
 
 // typed is the command line as the user could type it again. No flag takes a
@@ -136,10 +151,15 @@ func (a *app) named(err error) error {
 func (a *app) typed() string {
 	words := []string{program}
 	for _, arg := range a.args {
-		if arg == "" || strings.ContainsAny(arg, " \t\n'\"\\$`&|;<>()*?#~!{}[]") {
-			arg = "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
-		}
-		words = append(words, arg)
+		words = append(words, quoted(arg))
 	}
 	return strings.Join(words, " ")
+}
+
+// quoted is a word as a shell takes it.
+func quoted(arg string) string {
+	if arg == "" || strings.ContainsAny(arg, " \t\n'\"\\$`&|;<>()*?#~!{}[]") {
+		return "'" + strings.ReplaceAll(arg, "'", `'\''`) + "'"
+	}
+	return arg
 }

@@ -195,7 +195,8 @@ func unknown(name string, why error) error {
 	if why == nil {
 		why = errors.New("no host of that name in ssg-bootstrap.yaml, in ~/.ssh/config or in the network")
 	}
-	return &fault.Error{Code: fault.HostUnknown, Op: fmt.Sprintf("find the host %q", name), Err: why}
+	return &fault.Error{Code: fault.HostUnknown, Op: fmt.Sprintf("find the host %q", name), Err: why,
+		Next: "add it below `hosts:` in ssg-bootstrap.yaml, with its address; without such a file, `ssg-bootstrap init` writes one"}
 }
 
 // splitAddress takes [user@]address[:port] apart; an IPv6 address with a port
