@@ -160,6 +160,7 @@ func machineOf(ts *testscript.TestScript) *k3stest.Machine {
 //	                         what runs are gone
 //	box rekey                gives it another host key, as a new disk does
 //	box lock                 takes its lock until the script ends
+//	box tailnet ADDRESS      gives it an address in the tailnet
 //	box port N PROGRAM       lets another program listen
 //	box snapshot FILE [WITHOUT]  lists all of its files, but those below WITHOUT
 //	box pid FILE             writes k3s's process number
@@ -206,6 +207,8 @@ func boxCommand(ts *testscript.TestScript, neg bool, args []string) {
 		lock(ts, m)
 	case "port":
 		m.Listeners = append(m.Listeners, fmt.Sprintf(`LISTEN 0 511 0.0.0.0:%d 0.0.0.0:* users:(("%s",pid=77,fd=6))`, number(1), arg(2)))
+	case "tailnet":
+		m.Tailnet = arg(1)
 	case "snapshot":
 		snapshot(ts, m, arg(1), args[2:])
 	case "pid":

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -17,10 +18,11 @@ import (
 const machinesKey = "machines"
 
 // second puts another fresh Debian, newpc, into the LAN of the first, and into
-// the configuration.
+// the configuration; `second elsewhere` puts it into another LAN.
 func second(ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) > 0 {
-		ts.Fatalf("usage: second")
+	elsewhere := slices.Equal(args, []string{"elsewhere"})
+	if neg || len(args) > 0 && !elsewhere {
+		ts.Fatalf("usage: second [elsewhere]")
 	}
 	dir := filepath.Join(ts.Getenv("WORK"), ".box2")
 	ts.Check(os.MkdirAll(dir, 0o700))
@@ -29,8 +31,11 @@ func second(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Defer(box.Close)
 	oldpc, newpc := machineOf(ts), k3stest.Debian(box)
 	newpc.Address = "192.168.1.21"
+	if elsewhere {
+		newpc.Address = "10.20.0.21"
+	}
 	newpc.WriteFile("/proc/sys/kernel/hostname", "newpc\n", 0o644)
-	newpc.Join(map[string]*k3stest.Machine{oldpc.Address: oldpc})
+	newpc.Join(oldpc)
 	machines := ts.Value(machinesKey).(map[string]*k3stest.Machine)
 	machines["newpc"] = newpc
 	ts.Setenv("FINGERPRINT2", box.Fingerprint())

@@ -23,10 +23,10 @@ type member struct {
 	machine                 *Machine
 }
 
-// Join lets the machine's k3s-agent find its server: the API of a server is
-// answered by the Machine that has the address.
-func (m *Machine) Join(servers map[string]*Machine) {
-	m.Systemd.Define("k3s-agent", func() error { return m.startAgent(servers) })
+// Join lets the machine's k3s-agent find its server: the API is answered if
+// that has the address.
+func (m *Machine) Join(server *Machine) {
+	m.Systemd.Define("k3s-agent", func() error { return m.startAgent(server) })
 }
 
 type agentConfig struct {
@@ -38,7 +38,7 @@ type agentConfig struct {
 
 // startAgent does what the unit does at each start: what is wrong in the
 // agent's files, or in the server's firewall and certificate, keeps it out.
-func (m *Machine) startAgent(servers map[string]*Machine) error {
+func (m *Machine) startAgent(server *Machine) error {
 	var c agentConfig
 	if err := yaml.Unmarshal([]byte(m.ReadFile(config)), &c); err != nil {
 		return err
@@ -50,9 +50,8 @@ func (m *Machine) startAgent(servers map[string]*Machine) error {
 		m.WriteFile(loaded, d, 0o644)
 	}
 	address := strings.TrimSuffix(strings.TrimPrefix(c.Server, "https://"), ":6443")
-	server := servers[address]
 	switch {
-	case server == nil || server.Systemd.Unit("k3s").Active != "active":
+	case address != server.Address && address != server.Tailnet || server.Systemd.Unit("k3s").Active != "active":
 		return nil // it runs, and tries again
 	case !strings.Contains(server.Table(), "ip saddr "+c.NodeIP+" accept"):
 		return nil

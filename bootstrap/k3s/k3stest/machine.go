@@ -30,6 +30,8 @@ type Machine struct {
 	Listeners []string
 	// Address is the one on the LAN.
 	Address string
+	// Tailnet is the address in the tailnet, or "".
+	Tailnet string
 	// Probes is how often k3s is asked after a start before it is Ready.
 	Probes int
 
@@ -116,6 +118,9 @@ func df(c *hosttest.Call) int {
 func (m *Machine) ip(c *hosttest.Call) int {
 	c.Printf("default via 192.168.1.1 dev enp3s0 proto dhcp src %s metric 100 \n", m.Address)
 	c.Printf("2: enp3s0    inet %s/24 brd 192.168.1.255 scope global enp3s0\n", m.Address)
+	if m.Tailnet != "" {
+		c.Printf("3: tailscale0    inet %s/32 scope global tailscale0\n", m.Tailnet)
+	}
 	return 0
 }
 
