@@ -65,6 +65,8 @@ demo: build lab ## start the emulated Core 2 Duo, install on it, measure it, sho
 	@$(LAB_SECRETS) $(BIN) --config "$$($(LAB) env config)" status --host oldpc
 	@echo "== ssg-bootstrap bench --host oldpc"
 	@$(LAB_SECRETS) $(BIN) --config "$$($(LAB) env config)" bench --host oldpc
+	@echo "== see the application answer"
+	@echo "  curl -i -H 'Host: studentsystemgo.home.arpa' http://$$($(LAB) env lan_80)/healthz"
 	@echo "== where to look next"
 	@echo "  SSG_SUDO_PASSWORD=\$$(cat $$($(LAB) env sudo_password)) $(BIN) --config $$($(LAB) env config) doctor --host oldpc"
 	@echo "  make lab-ssh        a shell on the box"

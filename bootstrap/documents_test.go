@@ -85,3 +85,33 @@ func TestTheDocumentsNameWhatIsThere(t *testing.T) {
 		}
 	}
 }
+
+// TestTheHostToAskForIsTheCharts: the ingress answers to its host alone, and so
+// the lines that ask it must name that one.
+func TestTheHostToAskForIsTheCharts(t *testing.T) {
+	chart, err := os.ReadFile("../chart/studentsystemgo/values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := regexp.MustCompile(`(?m)^ingress:\n(?:[ #].*\n)*?  host: (\S+)$`).FindSubmatch(chart)
+	if host == nil {
+		t.Fatal("the chart's values have no ingress.host")
+	}
+	makefile, err := os.ReadFile("../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := documents(t)
+	texts["Makefile"] = string(makefile)
+	asked := regexp.MustCompile(`curl [^\n]*-H 'Host: ([^']+)'`)
+	if !asked.MatchString(texts["Makefile"]) {
+		t.Error("`make demo` does not say how to see the application answer")
+	}
+	for name, text := range texts {
+		for _, m := range asked.FindAllStringSubmatch(text, -1) {
+			if m[1] != string(host[1]) {
+				t.Errorf("%s asks for %s, the chart's ingress answers to %s", name, m[1], host[1])
+			}
+		}
+	}
+}

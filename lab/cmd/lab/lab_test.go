@@ -79,6 +79,11 @@ func TestEnv(t *testing.T) {
 	if err != nil || !strings.Contains(out, "lan_6443=127.0.0.1:1643\n") {
 		t.Errorf("lab env: %q, %v", out, err)
 	}
+	// `make demo` makes an address of it.
+	out, err = runLab(t, "env", "--name", "second", "lan_80")
+	if err != nil || out != "127.0.0.1:1080\n" {
+		t.Errorf("lab env lan_80: %q, %v", out, err)
+	}
 	if _, err := runLab(t, "env", "--name", "second", "nonsense"); err == nil || !strings.Contains(err.Error(), "sudo_password") {
 		t.Errorf("lab env nonsense: %v", err)
 	}
