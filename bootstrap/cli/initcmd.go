@@ -70,13 +70,14 @@ func initRun(ctx context.Context, a *app, o initOptions) error {
 	if _, err := os.Lstat(path); !o.force && !errors.Is(err, fs.ErrNotExist) {
 		return fault.New(fault.Usage, "edit it, or overwrite it with --force", "%s is there already", path)
 	}
+	// Whoever gave a wrong flag is told before being asked for the rest.
+	if mistakes := o.Mistakes(); len(mistakes) > 0 {
+		return &fault.Error{Code: fault.ConfigInvalid, Err: errors.New("this makes no valid configuration"), Evidence: strings.Join(mistakes, "\n"), Next: "correct it and run the command again"}
+	}
 	if err := o.ask(ctx, newPrompter(a)); err != nil {
 		return err
 	}
 	text := spec.Template(o.Answers)
-	if _, err := spec.ParseConfig(path, text); err != nil {
-		return fmt.Errorf("the answers make no valid configuration: %w", err)
-	}
 	full, err := filepath.Abs(path)
 	if err != nil {
 		return fmt.Errorf("find %s: %w", path, err)
@@ -98,27 +99,45 @@ func initRun(ctx context.Context, a *app, o initOptions) error {
 
 // ask completes the options on a terminal. Elsewhere only the name is needed.
 func (o *initOptions) ask(ctx context.Context, p *prompter) error {
-	var err error
 	if o.Name == "" {
-		if o.Name, err = p.Ask(ctx, "What do you call the box", "oldpc", "give it as in `ssg-bootstrap init oldpc`"); err != nil {
+		if err := o.question(ctx, p, &o.Name, "What do you call the box", "oldpc", "give it as in `ssg-bootstrap init oldpc`"); err != nil {
 			return err
 		}
 	}
 	if !p.possible() {
 		return nil
 	}
-	if o.Address == "" {
-		if o.Address, err = p.Ask(ctx, "Its address, or its name in ~/.ssh/config", o.Name, ""); err != nil {
+	for _, q := range []struct {
+		into               *string
+		question, fallback string
+	}{
+		{&o.Address, "Its address, or its name in ~/.ssh/config", o.Name},
+		{&o.User, "Login there (empty: as in ~/.ssh/config)", ""},
+		{&o.Profile, "Hardware profile (" + strings.Join(profileNames(), ", ") + ")", spec.Auto},
+	} {
+		if *q.into != "" {
+			continue
+		}
+		if err := o.question(ctx, p, q.into, q.question, q.fallback, ""); err != nil {
 			return err
 		}
 	}
-	if o.User == "" {
-		if o.User, err = p.Ask(ctx, "Login there (empty: as in ~/.ssh/config)", "", ""); err != nil {
+	return nil
+}
+
+// question asks until the answer can be written: what was answered before it is
+// not lost for a slip.
+func (o *initOptions) question(ctx context.Context, p *prompter, into *string, question, fallback, instead string) error {
+	for {
+		answer, err := p.Ask(ctx, question, fallback, instead)
+		if err != nil {
 			return err
 		}
+		*into = answer
+		mistakes := o.Mistakes()
+		if len(mistakes) == 0 {
+			return nil
+		}
+		p.show(mistakes[0] + "\n")
 	}
-	if o.Profile == "" {
-		o.Profile, err = p.Ask(ctx, "Hardware profile ("+strings.Join(profileNames(), ", ")+")", spec.Auto, "")
-	}
-	return err
 }

@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"filippo.io/age"
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -63,18 +65,90 @@ func TestTheTemplateQuotesWhatYAMLWouldTakeForSomethingElse(t *testing.T) {
 	}
 }
 
-func TestTheTemplatesCommentsAreValidToo(t *testing.T) {
-	text := string(Template(Answers{Name: "oldpc"}))
-	text = strings.NewReplacer(
-		"    # port:", "    port:", "    # user:", "    user:", "    # identityFiles:", "    identityFiles:",
-		"    # address:", "    address:", "    # jump:", "    jump:", "    # nodeName:", "    nodeName:",
-		"    # tlsSANs:", "    tlsSANs:", "# mirrors:", "mirrors:", "#   k3s:", "  k3s:").Replace(text)
-	c, err := ParseConfig("x.yaml", []byte(text))
+// TestWhatTheTemplateCommentsOutIsValidToo puts each of its sections in force
+// alone: some cannot be together on one host. Two examples are cut short by "…".
+func TestWhatTheTemplateCommentsOutIsValidToo(t *testing.T) {
+	template := string(Template(Answers{Name: "oldpc"}))
+	identity, err := age.GenerateX25519Identity()
 	if err != nil {
-		t.Fatal(err, fault.EvidenceOf(err))
+		t.Fatal(err)
 	}
-	if h := c.Hosts["oldpc"]; len(h.Jump) != 2 || h.Port != 22 || c.Mirrors.K3s == "" {
-		t.Errorf("read %+v", c)
+	whole := strings.NewReplacer("SHA256:…", "SHA256:"+strings.Repeat("a", 43), "age1…", identity.Recipient().String())
+	for _, key := range commentedOut(template) {
+		text := whole.Replace(inForce(template, key))
+		if _, err := ParseConfig("x.yaml", []byte(text)); err != nil {
+			t.Errorf("%s: %v\n%s", key, err, fault.EvidenceOf(err))
+		}
+		if err := againstSchema(t, "ssg-bootstrap.schema.json", []byte(text)); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+// TestTheTemplateTellsOfEveryKey: who edits the file sees what there is.
+func TestTheTemplateTellsOfEveryKey(t *testing.T) {
+	told := string(Template(Answers{Name: "oldpc"}))
+	commented := commentedOut(told)
+	demand := func(of reflect.Type, indent string, but ...string) {
+		for i := range of.NumField() {
+			key, _, _ := strings.Cut(of.Field(i).Tag.Get("yaml"), ",")
+			if key != "-" && !slices.Contains(but, key) && !slices.Contains(commented, key) && !strings.Contains(told, "\n"+indent+key+":") {
+				t.Errorf("the template says nothing of %s", key)
+			}
+		}
+	}
+	demand(reflect.TypeFor[Config](), "")
+	// The sections of the same name hold for all hosts.
+	demand(reflect.TypeFor[Host](), "    ", "knownHostsFile", "release", "tailnet", "runner")
+}
+
+// commentedOut are the keys that a template shows as comments.
+func commentedOut(template string) []string {
+	var out []string
+	for _, m := range regexp.MustCompile(`(?m)^ *# ([a-zA-Z]+):(?: |$)`).FindAllStringSubmatch(template, -1) {
+		if strings.ContainsAny(m[1][:1], "abcdefghijklmnopqrstuvwxyz") {
+			out = append(out, m[1])
+		}
+	}
+	return out
+}
+
+// inForce takes the comment's sign from a key and from what is below it.
+func inForce(template, key string) string {
+	section := regexp.MustCompile(`(?m)^ *# ` + key + `:.*\n(?: *#   .*\n)*`)
+	sign := regexp.MustCompile(`(?m)^( *)# `)
+	return section.ReplaceAllStringFunc(template, func(s string) string { return sign.ReplaceAllString(s, "$1") })
+}
+
+func TestTheTemplateNamesItsSchema(t *testing.T) {
+	first, _, _ := strings.Cut(string(Template(Answers{Name: "oldpc"})), "\n")
+	address, ok := strings.CutPrefix(first, "# yaml-language-server: $schema=https://")
+	_, path, _ := strings.Cut(address, "/main/")
+	if _, err := os.Stat(filepath.Join("../..", path)); !ok || path == "" || err != nil {
+		t.Errorf("the first line is %q: %v", first, err)
+	}
+}
+
+func TestMistakesOfAnswers(t *testing.T) {
+	if got := (Answers{}).Mistakes(); len(got) > 0 {
+		t.Errorf("nothing was answered yet, and that is wrong: %q", got)
+	}
+	if got := fullAnswers().Mistakes(); len(got) > 0 {
+		t.Errorf("good answers: %q", got)
+	}
+	for _, c := range []struct {
+		answers Answers
+		want    string
+	}{
+		{Answers{Name: "the shed"}, `"the shed" is not a host`},
+		{Answers{Name: "a", User: "-o"}, "login"},
+		{Answers{Name: "a", Address: "a b"}, "address"},
+		{Answers{Name: "a", Profile: "fast"}, `there is no profile "fast"; there are core2duo-4gb`},
+		{Answers{Name: "a", HostKey: "abc"}, "fingerprint"},
+	} {
+		if got := strings.Join(c.answers.Mistakes(), "\n"); !strings.Contains(got, c.want) {
+			t.Errorf("%+v: %q, want %q", c.answers, got, c.want)
+		}
 	}
 }
 
@@ -93,17 +167,7 @@ func TestTheShippedSchemasAreThoseOfTheTypes(t *testing.T) {
 
 func TestTheSchemasAcceptWhatTheParserAccepts(t *testing.T) {
 	accepted := map[string][]byte{"ssg-bootstrap.schema.json": Template(fullAnswers())}
-	check := func(file string, data []byte) error {
-		var doc any
-		if err := yaml.Unmarshal(data, &doc); err != nil {
-			t.Fatal(err)
-		}
-		s, err := jsonschema.NewCompiler().Compile(filepath.Join("../../docs/schema", file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s.Validate(plain(doc))
-	}
+	check := func(file string, data []byte) error { return againstSchema(t, file, data) }
 	for file, data := range accepted {
 		if err := check(file, data); err != nil {
 			t.Errorf("%s: %v", file, err)
@@ -124,6 +188,19 @@ func TestTheSchemasAcceptWhatTheParserAccepts(t *testing.T) {
 	if check("ssg-bootstrap.schema.json", []byte("hosts: {a: {prot: 22}}")) == nil {
 		t.Error("the schema accepts an unknown key")
 	}
+}
+
+func againstSchema(t *testing.T, file string, data []byte) error {
+	t.Helper()
+	var doc any
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := jsonschema.NewCompiler().Compile(filepath.Join("../../docs/schema", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.Validate(plain(doc))
 }
 
 // plain turns the decoder's integers into what the validator knows.

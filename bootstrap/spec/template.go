@@ -1,10 +1,14 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/spec/strict"
 )
 
 // Answers is what `init` asks for. What is empty is left out or shown as a
@@ -20,6 +24,20 @@ type Answers struct {
 	HostKey   string
 	Profile   string
 	K3sMirror string
+}
+
+// Mistakes says what would be refused in a configuration with these answers. A
+// name that nobody gave yet is no mistake.
+func (a Answers) Mistakes() []string {
+	a.Name = cmp.Or(a.Name, "oldpc")
+	var c Config
+	doc := strict.Decode("", Template(a), &c)
+	check(c, doc)
+	var out []string
+	for _, m := range doc.Mistakes() {
+		out = append(out, m.Message)
+	}
+	return slices.Compact(out)
 }
 
 const schemaAddress = "https://raw.githubusercontent.com/omkar619-dev/ssg-bootstrap/main/docs/schema/ssg-bootstrap.schema.json"
@@ -58,7 +76,9 @@ func Template(a Answers) []byte {
 	line("profile", quoted(profile), "", "A name from `ssg-bootstrap profiles`, the path of your own, or auto.")
 	line("nodeName", "", "oldpc", "")
 	line("tlsSANs", "", "[oldpc.example.org]", "Further names under which the API is to be reached.")
+	line("join", "", "otherpc", "The host whose cluster this box joins, as an agent without a cluster of its own.")
 	fmt.Fprintf(&b, "\ndefaults:\n  # The host when --host is not given.\n  host: %s\n", quoted(a.Name))
+	b.WriteString("\n# How the application is deployed. What is left out is the chart's.\n# release:\n#   enabled: true                # false: k3s alone\n#   hostname: ssg.example.org    # the name that the ingress answers to\n#   imageTag: sha-0123abc\n#   values: values.yaml          # further values for the chart\n#   secrets: secrets.values.yaml # passwords that are taken over; others are generated\n")
 	b.WriteString("\n# Joins the box to your tailnet; the key comes from TS_AUTHKEY or a question.\n# tailnet:\n#   tags: [tag:homelab]\n")
 	b.WriteString("\n# Makes the box a GitHub Actions runner; the token comes from GITHUB_TOKEN.\n# runner:\n#   repository: me/studentsystemgo\n")
 	b.WriteString("\n# backup:\n#   folder: /mnt/usb/oldpc      # default: ~/.local/state/ssg-bootstrap/backups\n#   recipients: [age1…]         # who else can read them; see docs/recovery.md\n")
