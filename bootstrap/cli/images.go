@@ -65,7 +65,7 @@ func newCmdImagesPlan(a *app) *cobra.Command {
 bytes of it that the box lacks, and how long they take at the measured speed of
 the link. The images are fetched to this computer and looked into; the box is
 only asked.`,
-		Example: "  ssg-bootstrap images plan --host oldpc\n  ssg-bootstrap images plan --host oldpc --image mariadb:11 --image redis:7-alpine\n  ssg-bootstrap images plan --host oldpc --from oci:build/image",
+		Example: "  ssg-bootstrap images plan --host oldpc\n  ssg-bootstrap images plan --host oldpc --image mariadb:11 --image redis:7\n  ssg-bootstrap images plan --host oldpc --from oci:build/image",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return imagesPlanRun(cmd.Context(), a, o) },
 	}
