@@ -135,8 +135,14 @@ func (b Box) bring(ctx context.Context, pieces [][]byte) (int64, error) {
 	return int64(len(packed)), err
 }
 
-// order says in which order the pieces of a part are put together.
+// order says in which order the pieces of a part are put together. From then on
+// all of them lie with what arrived: the backup of what is replaced is taken in
+// between, and makes itself the base. It may be repeated.
 func (b Box) order(ctx context.Context, part string, x vault.Index) error {
+	script := `mkdir -p "$2" && perl "$1" keep "$2/pieces" "$3/pieces"`
+	if _, err := b.Host.Query(ctx, shell(script, sums(x), b.at("pieces.pl"), b.at(in), b.at(base))); err != nil {
+		return fmt.Errorf("keep the pieces of %s: %w", part, err)
+	}
 	return b.Host.Put(ctx, host.File{Path: b.at(in, part+".order"), Mode: 0o600, Content: sums(x)})
 }
 

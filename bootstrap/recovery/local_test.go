@@ -147,6 +147,12 @@ exec)
 	while [ "$1" != -- ]; do shift; done; shift
 	[ "$1 $2" = "sh -c" ] || exit 9
 	script=$(printf '%s' "$3" | sed "s|/run/mysqld/mysqld.sock|$SOCKET|g")
+	if [ "$tool" = ctr ]; then
+		# An end that comes at once is forgotten, and the program waits for ever.
+		IFS= read -r first || { echo "waits for ever" >&2; exit 8; }
+		{ printf '%s\n' "$first"; cat; } | sh -c "$script"
+		exit
+	fi
 	exec sh -c "$script" ;;
 esac
 `

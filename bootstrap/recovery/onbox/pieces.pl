@@ -22,6 +22,7 @@ my %commands = (
 	deliver => \&deliver,    # requests on stdin: FOLDER…
 	missing => \&missing,    # sums on stdin: FOLDER…
 	receive => \&receive,    # pieces on stdin: FOLDER
+	keep    => \&keep,       # sums on stdin: FOLDER FROM…
 	join    => \&join_pieces,    # sums on stdin: FOLDER…
 	feed    => \&feed,       # sums of a dump's pieces on stdin: FOLDER…
 	hold    => \&hold,       # a SQLite database: FILE COMMAND…
@@ -234,6 +235,19 @@ sub receive {
 	for my $i (0 .. $#got) {
 		$sums[$i] eq $got[$i] or die "a piece arrived damaged\n";
 		rename "$folder/new.$got[$i]", "$folder/$got[$i]" or die "rename a piece: $!\n";
+	}
+}
+
+# keep makes a folder hold every piece that is asked for, by a second name of
+# the same file where another folder has it: what happens to that folder then is
+# its own affair.
+sub keep {
+	my ($folder, @from) = @_;
+	-d $folder or mkdir $folder or die "make $folder: $!\n";
+	while (my $line = <STDIN>) {
+		chomp $line;
+		my $path = find(sum_of($line), $folder, @from) // die "the piece $line is gone\n";
+		$path eq "$folder/$line" or link $path, "$folder/$line" or die "keep a piece: $!\n";
 	}
 }
 

@@ -73,7 +73,9 @@ serving() {
 	done
 }
 
-# inside feeds a program in a container from here. It goes through containerd and
+# inside feeds a program in a container from here. What it is fed must not be
+# empty: ctr forgets an end that comes before the program runs, and the program
+# would wait for more for ever. It goes through containerd and
 # not through the API: on that way the questions whether the other side is still
 # there wait behind the data, and what takes nothing in for a minute, as a
 # database that builds an index, counts as lost.
@@ -102,7 +104,10 @@ mysql() {
 	# The database that is being put back must not be half there when it is
 	# read: nobody writes, and the dump begins each table anew.
 	rm -f "$folder/in/failed"
-	{ perl "$folder/pieces.pl" feed "$folder/in/pieces" "$folder/base/pieces" <"$folder/in/mysql.order" || echo "$?" >"$folder/in/failed"; } |
+	{
+		echo "-- put back by ssg-bootstrap"
+		perl "$folder/pieces.pl" feed "$folder/in/pieces" <"$folder/in/mysql.order" || echo "$?" >"$folder/in/failed"
+	} |
 		inside "${container#containerd://}" 'exec mariadb --no-defaults --socket=/run/mysqld/mysqld.sock --user="$(id -un)" --batch --max-allowed-packet=1G'
 	[ ! -e "$folder/in/failed" ] || die "mysql: the pieces could not be put together"
 	echo "mysql is back"
@@ -111,7 +116,7 @@ mysql() {
 # files unpacks an archive. Folders that are there keep their owner and mode.
 files() {
 	rm -f "$folder/in/failed"
-	{ perl "$folder/pieces.pl" join "$folder/in/pieces" "$folder/base/pieces" <"$folder/in/$1.order" || echo "$?" >"$folder/in/failed"; } |
+	{ perl "$folder/pieces.pl" join "$folder/in/pieces" <"$folder/in/$1.order" || echo "$?" >"$folder/in/failed"; } |
 		(umask 022; tar -C "$root/" --numeric-owner --xattrs --no-overwrite-dir -xpf -)
 	[ ! -e "$folder/in/failed" ] || die "$1: the pieces could not be put together"
 	sync
