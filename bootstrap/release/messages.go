@@ -112,7 +112,7 @@ func (b Broker) Take(ctx context.Context, put func(piece []byte) error, skip fun
 		if !q.Durable || q.Messages == 0 {
 			continue
 		}
-		if !strings.HasSuffix(q.Type, "classic") && !strings.HasSuffix(q.Type, "classic_queue") {
+		if !classic(q.Type) {
 			skip(fmt.Sprintf("the %d messages of %s are not backed up: reading a %s queue uses its messages up", q.Messages, q.Name, q.Type))
 			continue
 		}
@@ -123,6 +123,12 @@ func (b Broker) Take(ctx context.Context, put func(piece []byte) error, skip fun
 		held = append(held, Holding{q.Name, n})
 	}
 	return held, nil
+}
+
+// classic reports whether a queue's type, as any of the versions writes it, is the
+// one whose messages can be taken and given.
+func classic(kind string) bool {
+	return strings.HasSuffix(kind, "classic") || strings.HasSuffix(kind, "classic_queue")
 }
 
 // withoutUsers takes the users out: theirs are the Secrets' to say, and a
@@ -183,8 +189,11 @@ func takeQueue(conn *amqp.Connection, q queueInfo, put func([]byte) error) (int,
 }
 
 // Give makes the queues of a backup hold what they held: the definitions first,
-// then each queue is emptied and gets its messages. Whoever writes or reads
-// must be stopped. next returns the pieces in their order and nil at the end.
+// then every queue is emptied, also one that held nothing, and gets its messages:
+// one that is newer than the databases beside it speaks of rows that are not
+// there. Quorum queues and streams are left as they are, for their messages are
+// in no backup. Whoever writes or reads must be stopped. next returns the pieces
+// in their order and nil at the end.
 func (b Broker) Give(ctx context.Context, next func() ([]byte, error)) ([]Holding, error) {
 	definitions, err := next()
 	if err != nil {
@@ -205,6 +214,9 @@ func (b Broker) Give(ctx context.Context, next func() ([]byte, error)) ([]Holdin
 	if err := ch.Confirm(false); err != nil {
 		return nil, fmt.Errorf("ask for confirmations: %w", err)
 	}
+	if err := emptyAll(ch, definitions, conn.Config.Vhost); err != nil {
+		return nil, err
+	}
 	var held []Holding
 	for {
 		piece, err := next()
@@ -215,6 +227,46 @@ func (b Broker) Give(ctx context.Context, next func() ([]byte, error)) ([]Holdin
 			return held, err
 		}
 	}
+}
+
+// emptyAll takes out of the queues of a backup what came into them since.
+func emptyAll(ch *amqp.Channel, definitions []byte, vhost string) error {
+	queues, err := emptiable(definitions, vhost)
+	if err != nil {
+		return err
+	}
+	for _, queue := range queues {
+		if _, err := ch.QueuePurge(queue, false); err != nil {
+			return fmt.Errorf("empty %s: %w", queue, err)
+		}
+	}
+	return nil
+}
+
+// emptiable are the queues of a virtual host of which a backup holds all messages.
+func emptiable(definitions []byte, vhost string) ([]string, error) {
+	var all struct {
+		Queues []struct {
+			Name    string `json:"name"`
+			Vhost   string `json:"vhost"`
+			Durable bool   `json:"durable"`
+			Type    string `json:"type"`
+			// One argument may be of any type.
+			Arguments map[string]any `json:"arguments"`
+		} `json:"queues"`
+	}
+	if err := json.Unmarshal(definitions, &all); err != nil {
+		return nil, fmt.Errorf("read the broker's definitions: %w", err)
+	}
+	var out []string
+	for _, q := range all.Queues {
+		kind, _ := q.Arguments["x-queue-type"].(string)
+		other := q.Type != "" && !classic(q.Type) || kind != "" && !classic(kind)
+		if q.Durable && !other && (q.Vhost == "" || q.Vhost == vhost) {
+			out = append(out, q.Name)
+		}
+	}
+	return out, nil
 }
 
 func giveAll(ctx context.Context, ch *amqp.Channel, piece []byte, held []Holding) ([]Holding, error) {

@@ -106,7 +106,7 @@ func TestRealRabbitMQKeepsItsMessagesAndGetsThemBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, durable := range map[string]bool{"mail": true, "fleeting": false} {
+	for name, durable := range map[string]bool{"mail": true, "idle": true, "fleeting": false} {
 		if _, err := ch.QueueDeclare(name, durable, false, false, false, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -160,6 +160,10 @@ func TestRealRabbitMQKeepsItsMessagesAndGetsThemBack(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	// One that comes later into a queue that was empty.
+	if err := ch.PublishWithContext(ctx, "", "idle", true, false, amqp.Publishing{DeliveryMode: amqp.Persistent, Body: []byte("newer")}); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := ch.QueueDelete("mail", false, false, false); err != nil {
 		t.Fatal(err)
 	}
@@ -181,6 +185,9 @@ func TestRealRabbitMQKeepsItsMessagesAndGetsThemBack(t *testing.T) {
 		}
 	}
 	ready(sent - 3)
+	if m, ok, err := ch.Get("idle", true); err != nil || ok {
+		t.Errorf("a queue that was empty holds %q, %v", m.Body, err)
+	}
 	for n := range sent {
 		if n%100 == 99 {
 			continue

@@ -2,10 +2,16 @@ package release
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +57,132 @@ func TestDefinitionsAreKeptWithoutUsers(t *testing.T) {
 	}
 	if _, err := withoutUsers([]byte("Error: canary")); err == nil || strings.Contains(err.Error(), "canary") {
 		t.Error(err)
+	}
+}
+
+// fakeBroker speaks as much of AMQP as giving messages takes, and notes in log
+// what it is asked to do.
+type fakeBroker struct {
+	conn net.Conn
+	log  []string
+	// queue is where the message goes whose body is about to come, tag its number.
+	queue string
+	tag   uint64
+}
+
+func newFakeBroker(t *testing.T) (*fakeBroker, Broker) {
+	t.Helper()
+	f := &fakeBroker{}
+	served := make(chan struct{})
+	t.Cleanup(func() { <-served })
+	return f, Broker{
+		Shell: func(_ context.Context, _, input string) error {
+			f.log = append(f.log, "definitions "+input)
+			return nil
+		},
+		Connect: func(context.Context) (*amqp.Connection, error) {
+			var mine net.Conn
+			mine, f.conn = net.Pipe()
+			go func() {
+				defer close(served)
+				f.serve()
+			}()
+			return amqp.Open(mine, amqp.Config{SASL: []amqp.Authentication{&amqp.PlainAuth{Username: "u", Password: "p"}}, Vhost: "/"})
+		},
+	}
+}
+
+// serve answers frame after frame: kind, channel, length, payload, end.
+func (f *fakeBroker) serve() {
+	defer f.conn.Close()
+	if _, err := io.CopyN(io.Discard, f.conn, int64(len("AMQP\x00\x00\x09\x01"))); err != nil {
+		return
+	}
+	f.say(0, 10, 10, "\x00\x09\x00\x00\x00\x00\x00\x00\x00\x05PLAIN\x00\x00\x00\x05en_US")
+	for {
+		var head [7]byte
+		if _, err := io.ReadFull(f.conn, head[:]); err != nil {
+			return
+		}
+		payload := make([]byte, binary.BigEndian.Uint32(head[3:])+1)
+		if _, err := io.ReadFull(f.conn, payload); err != nil {
+			return
+		}
+		f.frame(head[0], binary.BigEndian.Uint16(head[1:]), payload[:len(payload)-1])
+	}
+}
+
+// say sends a method with its arguments.
+func (f *fakeBroker) say(channel, class, method uint16, args string) {
+	out := append([]byte{1}, binary.BigEndian.AppendUint16(nil, channel)...)
+	out = binary.BigEndian.AppendUint32(out, uint32(4+len(args)))
+	out = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(out, class), method)
+	_, _ = f.conn.Write(append(append(out, args...), 0xce))
+}
+
+func (f *fakeBroker) frame(kind byte, channel uint16, payload []byte) {
+	const body = 3
+	if kind == body {
+		f.tag++
+		f.log = append(f.log, fmt.Sprintf("publish %s %s", f.queue, payload))
+		f.say(channel, 60, 80, string(binary.BigEndian.AppendUint64(nil, f.tag))+"\x00")
+	}
+	if kind != 1 {
+		return
+	}
+	class, method := binary.BigEndian.Uint16(payload), binary.BigEndian.Uint16(payload[2:])
+	// What follows the reserved short of a method is a short string.
+	text := func(at int) string { return string(payload[at+1 : at+1+int(payload[at])]) }
+	switch [2]uint16{class, method} {
+	case [2]uint16{10, 11}: // start-ok
+		f.say(0, 10, 30, "\x00\x00\x00\x02\x00\x00\x00\x00")
+	case [2]uint16{10, 40}: // open
+		f.say(0, 10, 41, "\x00")
+	case [2]uint16{10, 50}: // close
+		f.say(0, 10, 51, "")
+	case [2]uint16{20, 10}: // channel open
+		f.say(channel, 20, 11, "\x00\x00\x00\x00")
+	case [2]uint16{85, 10}: // confirm select
+		f.say(channel, 85, 11, "")
+	case [2]uint16{50, 30}: // queue purge
+		f.log = append(f.log, "purge "+text(6))
+		f.say(channel, 50, 31, "\x00\x00\x00\x00")
+	case [2]uint16{60, 40}: // basic publish: behind the exchange, which is empty
+		f.queue = text(7)
+	}
+}
+
+// TestEveryQueueOfABackupIsEmptiedBeforeItGetsItsMessages: a message that came
+// after the backup into a queue that was empty speaks of rows that are gone.
+func TestEveryQueueOfABackupIsEmptiedBeforeItGetsItsMessages(t *testing.T) {
+	const definitions = `{"queues":[
+{"name":"mail","vhost":"/","durable":true,"type":"classic","arguments":{}},
+{"name":"idle","vhost":"/","durable":true,"arguments":{"x-queue-type":"classic","x-max-priority":9}},
+{"name":"old","vhost":"/","durable":true,"type":"rabbit_classic_queue"},
+{"name":"kept","vhost":"/","durable":true,"type":"quorum","arguments":{"x-queue-type":"quorum"}},
+{"name":"stream","vhost":"/","durable":true,"arguments":{"x-queue-type":"stream"}},
+{"name":"fleeting","vhost":"/","durable":false,"type":"classic"},
+{"name":"theirs","vhost":"other","durable":true,"type":"classic"}]}`
+	line, err := encodeMessage("mail", amqp.Delivery{DeliveryMode: amqp.Persistent, Body: []byte("hello")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, b := newFakeBroker(t)
+	pieces := [][]byte{[]byte(definitions), line}
+	held, err := b.Give(t.Context(), func() ([]byte, error) {
+		if len(pieces) == 0 {
+			return nil, nil
+		}
+		p := pieces[0]
+		pieces = pieces[1:]
+		return p, nil
+	})
+	if err != nil || !slices.Equal(held, []Holding{{"mail", 1}}) {
+		t.Fatalf("%+v, %v", held, err)
+	}
+	want := []string{"definitions " + definitions, "purge mail", "purge idle", "purge old", "purge mail", "publish mail hello"}
+	if !slices.Equal(f.log, want) {
+		t.Errorf("the broker was told\n%q\nwant\n%q", f.log, want)
 	}
 }
 
