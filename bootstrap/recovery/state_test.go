@@ -362,6 +362,23 @@ func TestReadingAFileChangesNoBackup(t *testing.T) {
 	}
 }
 
+// TestAStateThatDidNotChangeIsTheSameArchive: it is copied before it is archived,
+// and when the copy was made is nobody's content.
+func TestAStateThatDidNotChangeIsTheSameArchive(t *testing.T) {
+	old, v := newOldBox(t), newVault(t)
+	first, err := taker(old, v, K3s).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := taker(old, v, K3s).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if first.Manifest.Parts[0].Index != second.Manifest.Parts[0].Index || second.Missing != 0 {
+		t.Errorf("another archive of the same state: %d bytes were missing", second.Missing)
+	}
+}
+
 func TestAnOlderK3sIsRefusedANewersState(t *testing.T) {
 	for _, try := range []struct {
 		backup, installed string

@@ -74,11 +74,15 @@ k3s_state() {
 	for f in token agent-token node-token cred tls manifests; do
 		[ ! -e "$root/$data/$f" ] || cp -a "$root/$data/$f" "$tree/$data/"
 	done
-	perl "$tool" hold "$db" sh -c 'set -e; cp "$1" "$2/state.db"; [ ! -e "$1-wal" ] || cp "$1-wal" "$2/state.db-wal"' hold "$db" "$tree/$data/db"
+	perl "$tool" hold "$db" sh -c 'set -e; cp --preserve=timestamps "$1" "$2/state.db"
+		[ ! -e "$1-wal" ] || cp --preserve=timestamps "$1-wal" "$2/state.db-wal"' hold "$db" "$tree/$data/db"
 	if [ -e "$root/etc/rancher/node/password" ]; then
 		mkdir -p "$tree/etc/rancher/node"
 		cp -a "$root/etc/rancher/node/password" "$tree/etc/rancher/node/"
 	fi
+	# The folders made here are as old as the box's: of a state that did not change
+	# the archive is the same to the byte, and nothing of it crosses the link again.
+	for d in "$data/db" "$data"; do touch -r "$root/$d" "$tree/$d"; done
 	# Only what is ours to make again: an archive of "." would carry the mode of
 	# this folder to the root of the box.
 	set -- "$data"
