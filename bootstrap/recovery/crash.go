@@ -17,6 +17,9 @@ for f in "$root"/sys/fs/ext4/*/errors_count; do [ ! -r "$f" ] || read -r n <"$f"
 find "$root/etc/rancher" "$root/etc/ssg-bootstrap" "$root/var/lib/ssg-bootstrap" "$root/var/lib/rancher/k3s/server/tls" "$root/var/lib/rancher/k3s/server/token" "$root/usr/local/bin/k3s" "$root/var/lib/tailscale/tailscaled.state" \
 	-maxdepth 3 -type f -size 0 ! -name '*.lock' ! -path '*/backup/*' 2>/dev/null | sed 's/^/empty /'
 find "$root"/var/lib/github-runner/*/runsvc.sh "$root"/opt/*runner*/runsvc.sh -size 0 2>/dev/null | sed 's/^/runsvc /'
+# systemd takes an empty unit for one that is masked: nothing fails, nothing starts.
+find "$root/etc/systemd/system" -maxdepth 2 -type f -size 0 \
+	\( -name k3s.service -o -name k3s-agent.service -o -name 'ssg-bootstrap-*.service' -o -name 'actions.runner.*.service' -o -name '*ssg-bootstrap*.conf' \) 2>/dev/null | sed 's/^/masked /'
 db=$root/var/lib/rancher/k3s/server/db/state.db
 if [ -r "$db" ]; then
 	# Pages, and pages that are free, from the database's header.
@@ -79,6 +82,8 @@ func crashFindings(text string) []facts.Finding {
 			warn("file system", "restart the box with `fsck.mode=force` on the kernel's line, and look at `smartctl -a` of the disk", "the kernel counted %s errors (%s)", f[1], f[2])
 		case f[0] == "empty" && len(f) == 2:
 			warn("empty file", again, "%s has no content", f[1])
+		case f[0] == "masked" && len(f) == 2:
+			warn("empty unit", again, "%s has no content: systemd does not start what it is for", f[1])
 		case f[0] == "runsvc" && len(f) == 2:
 			warn("runner", "copy bin/runsvc.sh over it, or `ssg-bootstrap install --host HOST`", "%s has no content: the runner does not start", f[1])
 		case f[0] == "kine" && len(f) == 5:

@@ -36,6 +36,48 @@ func TestWhatACrashLeftIsNamedWithItsRemedy(t *testing.T) {
 	}
 }
 
+// TestAnEmptyUnitOfOursIsFound: systemd lists it as masked, and nothing as failed.
+func TestAnEmptyUnitOfOursIsFound(t *testing.T) {
+	l := newLocal(t)
+	l.quiet(t)
+	units := filepath.Join(l.dir, "root/etc/systemd/system")
+	ours := []string{
+		"k3s.service", "k3s-agent.service", "ssg-bootstrap-firewall.service", "actions.runner.me-school.oldpc.service",
+		"k3s.service.d/ssg-bootstrap-restore.conf", "tailscaled.service.d/10-ssg-bootstrap.conf",
+	}
+	look := func() (text string) {
+		t.Helper()
+		found, err := l.box().AfterCrash(t.Context(), l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			if f.Check == "empty unit" {
+				text += strings.TrimPrefix(f.Text, units+"/") + "; " + f.Remedy + "\n"
+			}
+		}
+		return text
+	}
+	for _, name := range ours {
+		writeFile(t, filepath.Join(units, name), "", 0o644)
+		want := name + " has no content: systemd does not start what it is for; `ssg-bootstrap install --host HOST` brings it again\n"
+		if got := look(); got != want {
+			t.Errorf("%s: found %q", name, got)
+		}
+		writeFile(t, filepath.Join(units, name), "[Unit]\n", 0o644)
+	}
+	// What its owner masked or left empty is the owner's affair.
+	for _, name := range []string{"theirs.service", "k3s.service.d/theirs.conf"} {
+		writeFile(t, filepath.Join(units, name), "", 0o644)
+	}
+	if err := os.Symlink("/dev/null", filepath.Join(units, "ssg-bootstrap-zram.service")); err != nil {
+		t.Fatal(err)
+	}
+	if got := look(); got != "" {
+		t.Errorf("found %q", got)
+	}
+}
+
 func TestTheDatastoreIsJudgedByItsSizeAndItsFreePages(t *testing.T) {
 	for line, want := range map[string]facts.Grade{
 		"kine 8000000 4000000 2000 10":     facts.OK,
