@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/step"
 )
@@ -46,9 +47,10 @@ func newOldBox(t *testing.T) *local {
 	return l
 }
 
-// quiet are the commands that a test box has no use for.
+// quiet are the commands that a test box has no use for; a sync would wait for
+// whatever else this computer writes.
 func (l *local) quiet(t *testing.T) {
-	for _, name := range []string{"systemctl", "nft"} {
+	for _, name := range []string{"systemctl", "nft", "sync"} {
 		writeFile(t, filepath.Join(l.path, name), "#!/bin/sh\necho \""+name+" $*\" >>\""+filepath.Join(l.dir, "log")+"\"\n", 0o755)
 	}
 }
@@ -153,6 +155,65 @@ func TestALostBoxGetsItsStateBackBeforeAnythingStarts(t *testing.T) {
 		}
 		if finished {
 			return
+		}
+	}
+}
+
+// TestWhatWasUnpackedIsComparedWithTheBackup: a disk that writes something else
+// than it was given is noticed before k3s starts on it.
+func TestWhatWasUnpackedIsComparedWithTheBackup(t *testing.T) {
+	t.Setenv("STATE", t.TempDir())
+	old, v := newOldBox(t), newVault(t)
+	taken, err := taker(old, v, Volumes).Take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tar, err := exec.LookPath("tar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file, folder = "var/lib/rancher/k3s/storage/pvc-2_default_files/a/b.txt", "var/lib/rancher/k3s/storage/pvc-2_default_files"
+	for name, c := range map[string]struct {
+		// does is what happens to the file f and its folder d while it is unpacked.
+		does, says string
+	}{
+		"other bytes of the same age": {`cp -p "$f" "$f.was"; printf 'A file' >"$f"; touch -r "$f.was" "$f"; rm "$f.was"`, file + ": Contents differ"},
+		"cut off":                     {`: >"$f"`, file + ": Size differs"},
+		"gone":                        {`rm "$f"`, file + ": Warning: Cannot stat: No such file or directory"},
+		"a mode":                      {`chmod 666 "$f"`, file + ": Mode differs"},
+		"a folder's mode":             {`chmod 700 "$d"`, ""},
+	} {
+		l := newLocal(t)
+		l.quiet(t)
+		root := filepath.Join(l.dir, "root")
+		if err := os.MkdirAll(root, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		fake := fmt.Sprintf("#!/bin/sh\n%q \"$@\" || exit\nf=%q d=%q\ncase $* in *-xpf*) [ ! -e \"$f\" ] || { %s; } ;; esac\n", tar, filepath.Join(root, file), filepath.Join(root, folder), c.does)
+		writeFile(t, filepath.Join(l.path, "tar"), fake, 0o755)
+		p := plan(t, l, v, taken.Entry)
+		err := apply(t.Context(), l, p.Steps()[0])
+		if c.says == "" {
+			if err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		said := ""
+		if failed := (*host.CommandError)(nil); errors.As(err, &failed) {
+			said = failed.Stderr
+		}
+		if fault.CodeOf(err) != fault.RestoreFailed || !strings.Contains(said, c.says) || !strings.Contains(said, "volumes: what was unpacked is not what the backup holds") {
+			t.Errorf("%s: %v\n%s", name, err, said)
+		}
+		if m, err := p.Box.ReadMark(t.Context(), l); err != nil || m.State {
+			t.Errorf("%s: the state counts as back: %+v, %v", name, m, err)
+		}
+		if err := os.Remove(filepath.Join(l.path, "tar")); err != nil {
+			t.Fatal(err)
+		}
+		if err := apply(t.Context(), l, p.Steps()[0]); err != nil {
+			t.Errorf("%s: the next run: %v", name, err)
 		}
 	}
 }

@@ -113,14 +113,29 @@ mysql() {
 	echo "mysql is back"
 }
 
-# files unpacks an archive. Folders that are there keep their owner and mode.
+# files unpacks an archive, before anything starts that would change what it
+# holds, and compares. Folders that are there keep their owner and mode.
 files() {
 	rm -f "$folder/in/failed"
-	{ perl "$folder/pieces.pl" join "$folder/in/pieces" <"$folder/in/$1.order" || echo "$?" >"$folder/in/failed"; } |
+	{ joined "$1" || echo "$?" >"$folder/in/failed"; } |
 		(umask 022; tar -C "$root/" --numeric-owner --xattrs --no-overwrite-dir -xpf -)
 	[ ! -e "$folder/in/failed" ] || die "$1: the pieces could not be put together"
 	sync
+	found=$(different "$1" | head -n 10)
+	[ -z "$found" ] || die "$found
+$1: what was unpacked is not what the backup holds"
 	echo "$1 is back"
+}
+
+joined() { perl "$folder/pieces.pl" join "$folder/in/pieces" <"$folder/in/$1.order"; }
+
+# different says what on the disk is not as in the archive, a line each; an archive
+# that breaks off is different, too.
+different() {
+	joined "$1" | tar -C "$root/" --numeric-owner --quoting-style=literal --compare -f - 2>&1 | while IFS= read -r line; do
+		case $line in *": Mode differs") [ ! -d "$root/${line%: Mode differs}" ] || continue ;; esac
+		echo "$line"
+	done
 }
 
 # shut keeps the box's ports 80 and 443 to itself and its pods until the data
