@@ -51,6 +51,8 @@ type drill struct {
 	// tailnet knew of it.
 	before string
 	device tailnetDevice
+	// fresh are the files of the pieces that only the newest backup has.
+	fresh []string
 }
 
 // drillRows and drillMessages are what the drill leaves to be found again.
@@ -364,7 +366,9 @@ func (d *drill) reset(t *testing.T) {
 }
 
 func (d *drill) loseTheDisk(t *testing.T, _ *figures) {
+	had := d.pieces(t)
 	data, _ := d.backup(t)
+	d.fresh = slices.DeleteFunc(d.pieces(t), func(path string) bool { return slices.Contains(had, path) })
 	if data.ID != "000004" {
 		t.Errorf("the newest backup is %s", data.ID)
 	}
@@ -420,24 +424,47 @@ func (d *drill) newest(t *testing.T) string {
 	return slices.Max(found)
 }
 
+// pieces are the files of the pieces of all backups.
+func (d *drill) pieces(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(d.backups(), "pieces-*", "??", "*"))
+	if err != nil || len(found) == 0 {
+		t.Fatalf("no pieces: %v", err)
+	}
+	return found
+}
+
 func (d *drill) damaged(t *testing.T, _ *figures) {
-	path := d.newest(t)
-	good, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
+	if len(d.fresh) == 0 {
+		t.Fatal("the newest backup shares all of its pieces: which one can be damaged?")
 	}
-	flipped := slices.Clone(good)
-	flipped[len(flipped)/2] ^= 1
-	identity := filepath.Join(d.client.home, ".local/state/ssg-bootstrap/identity.age")
-	// Backup 3 is what the restore of one part replaced, and no whole box.
-	for name, data := range map[string][]byte{"a bit": flipped, "truncated": good[:len(good)-20]} {
-		writeFile(t, path, string(data))
-		res := d.client.refused(t, 1, "backup-unreadable", "install", "--host", hostName, "--restore", "latest")
-		if !strings.Contains(res.Error.Message, "damaged") || !strings.Contains(res.Error.Next, "--restore 000002") {
-			t.Errorf("%s: %s; next: %s", name, res.Error.Message, res.Error.Next)
+	manifest, one := d.newest(t), d.fresh[len(d.fresh)/2]
+	flipped := func(good []byte) []byte {
+		bad := slices.Clone(good)
+		bad[len(bad)/2] ^= 1
+		return bad
+	}
+	for _, c := range []struct {
+		name, path string
+		damage     func(good []byte) []byte
+	}{
+		{"a bit of the manifest", manifest, flipped},
+		{"the manifest truncated", manifest, func(good []byte) []byte { return good[:len(good)-20] }},
+		{"a bit of a piece", one, flipped},
+	} {
+		good, err := os.ReadFile(c.path)
+		if err != nil {
+			t.Fatal(err)
 		}
+		writeFile(t, c.path, string(c.damage(good)))
+		res := d.client.refused(t, 1, "backup-unreadable", "install", "--host", hostName, "--restore", "latest")
+		// Backup 3 is what the restore of one part replaced, and no whole box.
+		if !strings.Contains(res.Error.Message, "damaged") || !strings.Contains(res.Error.Next, "--restore 000002") {
+			t.Errorf("%s: %s; next: %s", c.name, res.Error.Message, res.Error.Next)
+		}
+		writeFile(t, c.path, string(good))
 	}
-	writeFile(t, path, string(good))
+	identity := filepath.Join(d.client.home, ".local/state/ssg-bootstrap/identity.age")
 	if err := os.Rename(identity, identity+".away"); err != nil {
 		t.Fatal(err)
 	}
