@@ -440,6 +440,32 @@ func TestAStateThatDidNotChangeIsTheSameArchive(t *testing.T) {
 	}
 }
 
+// TestABoxWithoutRoomForACopySaysSo: the copy that only saves bytes goes first, and
+// what is too large for the disk is not begun.
+func TestABoxWithoutRoomForACopySaysSo(t *testing.T) {
+	old, v := newOldBox(t), newVault(t)
+	if _, err := taker(old, v, K3s).Take(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// The disk has room once the last copy is gone, and then never.
+	base := old.box().at(base)
+	for _, enough := range []string{`[ -e "` + base + `" ] || echo 9000000`, ":"} {
+		writeFile(t, filepath.Join(old.path, "df"), "#!/bin/sh\necho Avail\nif ! { "+enough+"; } | grep 9; then echo 100; fi\n", 0o755)
+		_, err := taker(old, v, K3s).Take(t.Context())
+		all, listErr := v.Entries()
+		if enough != ":" {
+			if err != nil || listErr != nil || len(all) != 2 {
+				t.Errorf("with room for one copy: %v; %v, %v", err, all, listErr)
+			}
+			continue
+		}
+		failed := (*host.CommandError)(nil)
+		if !errors.As(err, &failed) || !strings.Contains(failed.Stderr, "No space left on device: a copy of the data takes up to ") || listErr != nil || len(all) != 2 {
+			t.Errorf("without room: %v; %v, %v", err, all, listErr)
+		}
+	}
+}
+
 func TestAnOlderK3sIsRefusedANewersState(t *testing.T) {
 	for _, try := range []struct {
 		backup, installed string

@@ -347,6 +347,21 @@ func TestADiskThatIsFullSaysSo(t *testing.T) {
 	}
 }
 
+// TestABackupThatItsMakerCannotReadIsNotBegun: it could not be read back, and what
+// was not read back is no backup.
+func TestABackupThatItsMakerCannotReadIsNotBegun(t *testing.T) {
+	dir, mine, theirs := filepath.Join(t.TempDir(), "oldpc"), keys(t), keys(t)
+	v := open(t, dir, secrets.Keyring{Names: theirs.Names, Recipients: theirs.Recipients, Identities: mine.Identities})
+	if _, err := take(v, 1, 2, 0, time.Now()); !errors.Is(err, errOtherIdentity) || !strings.Contains(err.Error(), "none of the recipients") {
+		t.Errorf("got %v", err)
+	}
+	for _, path := range files(t, dir) {
+		if filepath.Base(path) != "lock" {
+			t.Errorf("%s was written", path)
+		}
+	}
+}
+
 func TestTwoRunsAtOnceAreToldOfEachOther(t *testing.T) {
 	dir, k := filepath.Join(t.TempDir(), "oldpc"), keys(t)
 	unlock, err := open(t, dir, k).Lock()
