@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -91,6 +92,16 @@ func (d database) checksums() string {
 	return d.sql("USE schooldb; CHECKSUM TABLE students, execs, empty; SELECT count(*) FROM students; SHOW CREATE TABLE students; SELECT routine_name FROM information_schema.routines WHERE routine_schema='schooldb';")
 }
 
+// inserts is how many statements that put rows in the server has seen.
+func (d database) inserts() int {
+	d.t.Helper()
+	n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSpace(d.sql("SHOW GLOBAL STATUS LIKE 'Com_insert';")), "Com_insert\t"))
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return n
+}
+
 // TestDatabasesComeBackAsTheyWere takes a real server's data, changes it, and
 // brings it back, with the writers stopped in between.
 func TestDatabasesComeBackAsTheyWere(t *testing.T) {
@@ -144,11 +155,16 @@ func TestDatabasesComeBackAsTheyWere(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out Restored
+		statements := d.inserts()
 		if err := r.Into(t.Context(), try.entry, m, []string{MySQL}, Around{Done: func(_ string, done Restored) { out = done }}); err != nil {
 			t.Fatal(err)
 		}
 		if id, err := l.box().Restoring(t.Context(), l); err != nil || id != "" {
 			t.Errorf("backup %q is still being restored, %v", id, err)
+		}
+		// One for each row takes an old processor ten times as long.
+		if n := d.inserts() - statements; n < 2 || n > 200 {
+			t.Errorf("%d statements put 20002 rows back", n)
 		}
 		if got := d.checksums(); got != try.want {
 			t.Errorf("backup %s came back as\n%s\nwant\n%s", try.entry.ID, got, try.want)

@@ -167,15 +167,16 @@ func TestRowsAreFedTogether(t *testing.T) {
 	large := "'" + strings.Repeat("x", 200<<10) + "'"
 	trigger := "DELIMITER ;;\n/*!50003 CREATE TRIGGER `tr` AFTER INSERT ON `t` FOR EACH ROW BEGIN\n-- Dumping data for table `x`\n" +
 		row("`log`", "1") + row("`log`", "2") + "END */;;\nDELIMITER ;\n"
+	const heading = "--\n-- Dumping data for table `t`\n--\n-- ORDER BY:  `id`\n\nSET @OLD_AUTOCOMMIT=@@AUTOCOMMIT, @@AUTOCOMMIT=0;\n"
 	pieces := []string{
 		"-- Table structure for table `t`\n" + row("`t`", "0") + row("`t`", "0"),
-		"--\n-- Dumping data for table `t`\n--\n\n" + row("`t`", "1,'a); b'"),
+		heading + row("`t`", "1,'a); b'"),
 		row("`t`", "2,'it''s VALUES ('") + row("`t`", "3,NULL") + "/*!40000 ALTER TABLE `t` ENABLE KEYS */;\n" + trigger,
 		"-- Dumping data for table `t``2`\n" + row("`t``2`", large) + row("`t``2`", large) + row("`t``2`", "1") +
 			row("`t``2` (`a`, `b VALUES (`)", "1,2") + row("`t``2` (`a`, `b VALUES (`)", "3,4") + row("`t`", "9") + "COMMIT;\n-- Dump completed\n",
 	}
 	want := pieces[0] +
-		"--\n-- Dumping data for table `t`\n--\n\n" + row("`t`", "1,'a); b'),(2,'it''s VALUES ('),(3,NULL") + "/*!40000 ALTER TABLE `t` ENABLE KEYS */;\n" + trigger +
+		heading + row("`t`", "1,'a); b'),(2,'it''s VALUES ('),(3,NULL") + "/*!40000 ALTER TABLE `t` ENABLE KEYS */;\n" + trigger +
 		"-- Dumping data for table `t``2`\n" + row("`t``2`", large) + row("`t``2`", large+"),(1") +
 		row("`t``2` (`a`, `b VALUES (`)", "1,2),(3,4") + row("`t`", "9") + "COMMIT;\n-- Dump completed\n"
 

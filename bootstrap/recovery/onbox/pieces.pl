@@ -288,7 +288,8 @@ sub feed {
 			}
 			$flush->();
 			if ($l =~ /^DELIMITER (.*)/) { $body = $1 ne ';' }
-			elsif (!$body && $l =~ /^-- ./) { $data = $l =~ /^-- Dumping data for table `/ }
+			# Below the heading of a table's rows stands their order.
+			elsif (!$body && $l =~ /^-- (?!ORDER BY:)./) { $data = $l =~ /^-- Dumping data for table `/ }
 			print $l or die "print: $!\n";
 		}
 		close $piece or die "read $path: $!\n";
