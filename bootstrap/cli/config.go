@@ -23,7 +23,7 @@ func (a *app) loadConfig() (spec.Config, error) {
 	if a.config != "" {
 		cfg, err := spec.LoadConfig(a.config)
 		if errors.Is(err, fs.ErrNotExist) {
-			return cfg, &fault.Error{Code: fault.ConfigInvalid, Err: err, Next: "check --config, or make one with `ssg-bootstrap init --config " + a.config + "`"}
+			return cfg, &fault.Error{Code: fault.ConfigInvalid, Err: err, Next: "check --config, or make one with `ssg-bootstrap init`"}
 		}
 		return cfg, err
 	}
