@@ -13,11 +13,11 @@ import (
 	"strings"
 	"testing"
 
-	"filippo.io/age"
 	"github.com/goccy/go-yaml"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/secrets"
 	"github.com/omkar619-dev/ssg-bootstrap/profiles"
 )
 
@@ -69,11 +69,11 @@ func TestTheTemplateQuotesWhatYAMLWouldTakeForSomethingElse(t *testing.T) {
 // alone: some cannot be together on one host. Two examples are cut short by "…".
 func TestWhatTheTemplateCommentsOutIsValidToo(t *testing.T) {
 	template := string(Template(Answers{Name: "oldpc"}))
-	identity, err := age.GenerateX25519Identity()
+	keyring, err := secrets.WriteKeyring(t.TempDir(), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	whole := strings.NewReplacer("SHA256:…", "SHA256:"+strings.Repeat("a", 43), "age1…", identity.Recipient().String())
+	whole := strings.NewReplacer("SHA256:…", "SHA256:"+strings.Repeat("a", 43), "age1…", keyring.Names[0])
 	for _, key := range commentedOut(template) {
 		text := whole.Replace(inForce(template, key))
 		if _, err := ParseConfig("x.yaml", []byte(text)); err != nil {
