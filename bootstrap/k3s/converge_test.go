@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/facts"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
@@ -77,8 +78,19 @@ func (b *bench) planned(ctx context.Context) (*host.Client, []step.Step, step.Pl
 	return c, steps, plan, err
 }
 
+// hung is how long no install on a machine of this computer takes. The limits of
+// its waits are an old PC's, which outlast the tests.
+const hung = 4 * time.Minute
+
 // run plans and converges, as install does.
 func (b *bench) run(ctx context.Context, o step.Options) (step.Plan, error) {
+	ctx, cancel := context.WithTimeout(ctx, hung)
+	defer cancel()
+	defer func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			b.t.Errorf("the run hung; its events:\n%+v\nwhat ran on the box:\n%s", b.events[max(0, len(b.events)-20):], b.machine.Log()[max(0, len(b.machine.Log())-20):])
+		}
+	}()
 	c, steps, plan, err := b.planned(ctx)
 	if c != nil {
 		defer c.Close()
