@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // commandLine is one line that a document tells the reader to type.
@@ -43,7 +44,12 @@ func documented(t *testing.T) []commandLine {
 		}
 		take := func(text string) {
 			text, _, _ = strings.Cut(text, " #")
-			if words := strings.Fields(strings.TrimSuffix(strings.TrimSpace(text), "&")); len(words) > 0 {
+			words := strings.Fields(strings.TrimSuffix(strings.TrimSpace(text), "&"))
+			// What is set for one command stands before it.
+			for len(words) > 0 && regexp.MustCompile(`^[A-Z_]+=\S*$`).MatchString(words[0]) {
+				words = words[1:]
+			}
+			if len(words) > 0 {
 				words[0] = strings.TrimPrefix(words[0], "bin/")
 				out = append(out, commandLine{filepath.ToSlash(strings.TrimPrefix(file, "../../")), words})
 			}
@@ -89,12 +95,41 @@ func TestCommandLinesOfTheDocumentsAreValid(t *testing.T) {
 	for cmd, lines := range ours(t) {
 		for _, c := range lines {
 			for _, word := range c.words {
-				name, isFlag := strings.CutPrefix(word, "--")
-				name, _, _ = strings.Cut(name, "=")
-				if isFlag && cmd.Flags().Lookup(name) == nil && cmd.Root().PersistentFlags().Lookup(name) == nil {
+				if word == "--" {
+					// What comes now is another program's.
+					break
+				}
+				if isFlag(word) && !hasFlag(cmd, word) {
 					t.Errorf("%s: %s: there is no flag %s", c.document, strings.Join(c.words, " "), word)
 				}
 			}
+		}
+	}
+}
+
+// isFlag also takes -o; a lone hyphen is standard input.
+func isFlag(word string) bool { return len(word) > 1 && word[0] == '-' }
+
+func hasFlag(cmd *cobra.Command, word string) bool {
+	name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+	for _, flags := range []*pflag.FlagSet{cmd.Flags(), cmd.Root().PersistentFlags()} {
+		if strings.HasPrefix(word, "--") && flags.Lookup(name) != nil || !strings.HasPrefix(word, "--") && flags.ShorthandLookup(name[:1]) != nil {
+			return true
+		}
+	}
+	return name == "help" || name == "h"
+}
+
+func TestAFlagThatIsNotThereIsFound(t *testing.T) {
+	install, _, err := Commands().Find([]string{"install"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for word, want := range map[string]bool{
+		"--join": true, "--join=oldpc": true, "--host": true, "-o": true, "-vv": true, "--help": true, "--jion": false, "--j": false, "-x": false, "--o": false,
+	} {
+		if got := isFlag(word) && hasFlag(install, word); got != want {
+			t.Errorf("install %s: %v, want %v", word, got, want)
 		}
 	}
 }
