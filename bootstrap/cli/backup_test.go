@@ -76,8 +76,8 @@ func TestTheAgeOfTheNewestBackupIsToldAsFarAsItIsKnown(t *testing.T) {
 	}{
 		"none":               {said: "there is no backup", old: true},
 		"young":              {ago: []time.Duration{2 * time.Hour}, said: "the newest backup, 000001, is 2 h old"},
-		"old":                {ago: []time.Duration{8 * 24 * time.Hour}, said: "the newest backup, 000001, is 192 h old", old: true},
-		"the newest counts":  {ago: []time.Duration{time.Hour, 9 * 24 * time.Hour}, said: "the newest backup, 000002, is 216 h old", old: true},
+		"old":                {ago: []time.Duration{8 * 24 * time.Hour}, said: "the newest backup, 000001, is 8 d old", old: true},
+		"the newest counts":  {ago: []time.Duration{time.Hour, 9 * 24 * time.Hour}, said: "the newest backup, 000002, is 9 d old", old: true},
 		"a clock went back":  {ago: []time.Duration{-48 * time.Hour}, said: "the newest backup, 000001, seems to come from the future: a clock is or was wrong", old: true},
 		"two clocks differ":  {ago: []time.Duration{-time.Minute}, said: "the newest backup, 000001, is 0"},
 		"it cannot be read":  {ago: []time.Duration{time.Hour}, damaged: true, said: "the newest backup cannot be read: read backup 000001: ", old: true},
@@ -109,7 +109,7 @@ func TestOnlyABoxThatRunsIsWarnedOfItsBackupsAge(t *testing.T) {
 		want   string
 	}{
 		{true, 0, ""},
-		{true, 40, "warning: the newest backup, 000001, is 960 h old; make one with `ssg-bootstrap backup --host oldpc`"},
+		{true, 40, "warning: the newest backup, 000001, is 40 d old; make one with `ssg-bootstrap backup --host oldpc`"},
 		{false, 40, ""},
 	} {
 		w, a := newWorld(t)

@@ -143,7 +143,10 @@ func (b BackupEntry) age(now time.Time) string {
 		return "from the future: a clock was wrong"
 	}
 	age, _ := vault.Age(b.Taken, now)
-	text := report.Duration(age.Round(time.Minute)) + " ago"
+	text := "just now"
+	if age >= time.Minute {
+		text = report.Duration(age.Round(time.Minute)) + " ago"
+	}
 	if b.Partial {
 		text += ", only what a restore replaced"
 	}
@@ -216,10 +219,10 @@ func (d BackupShowData) write(w io.Writer, width int) {
 		row("database", "at "+d.About.GTID)
 	}
 	for _, x := range d.About.Tables {
-		row("table", fmt.Sprintf("%s, %s, %.12s", report.Clean(x.Name), count(int(x.Rows), "row"), x.Sum))
+		row("table", fmt.Sprintf("%s, %s, %.12s", report.Clean(x.Name), report.Count(int(x.Rows), "row"), x.Sum))
 	}
 	for _, q := range d.About.Queues {
-		row("queue", fmt.Sprintf("%s, %s", report.Clean(q.Name), count(q.Messages, "message")))
+		row("queue", fmt.Sprintf("%s, %s", report.Clean(q.Name), report.Count(q.Messages, "message")))
 	}
 	_ = t.Write(w, width)
 }
@@ -329,7 +332,7 @@ func (d BackupPruneData) write(w io.Writer) {
 	if d.DryRun {
 		verb = "Would remove"
 	}
-	fmt.Fprintf(w, "%s %s of %s, kept %d", verb, count(len(d.Removed), "backup"), d.Host, len(d.Kept))
+	fmt.Fprintf(w, "%s %s of %s, kept %d", verb, report.Count(len(d.Removed), "backup"), d.Host, len(d.Kept))
 	if d.Pieces > 0 {
 		fmt.Fprintf(w, "; %s freed", report.Bytes(d.Bytes))
 	}

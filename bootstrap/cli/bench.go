@@ -314,7 +314,7 @@ func verdict(r bench.Result, gate float64) error {
 		lines = append(lines, row.Title+": "+row.Failure.Text)
 	}
 	if len(lines) > 0 {
-		return &fault.Error{Code: fault.BenchIncomplete, Err: fmt.Errorf("%s not measured", count(len(lines), "row")), Evidence: strings.Join(lines, "\n")}
+		return &fault.Error{Code: fault.BenchIncomplete, Err: fmt.Errorf("%s not measured", report.Count(len(lines), "row")), Evidence: strings.Join(lines, "\n")}
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func (s *session) importSummary(p measuredPlan) string {
 	if p.Empty() {
 		return "No changes: " + s.name + " has the images."
 	}
-	text := fmt.Sprintf("%s; sends %s to %s", count(len(p.Steps[0].Changes), "change"), report.Bytes(p.Bytes()), s.name)
+	text := fmt.Sprintf("%s; sends %s to %s", report.Count(len(p.Steps[0].Changes), "change"), report.Bytes(p.Bytes()), s.name)
 	if p.link != nil {
 		text += fmt.Sprintf("; takes %s at the measured %s", minutes(p.Estimate(p.rate())), report.Rate(p.link.Rate))
 	}
@@ -274,7 +274,7 @@ func (s *session) importImages(ctx context.Context, p measuredPlan) error {
 		return err
 	}
 	s.a.answer(data, func(w io.Writer) {
-		fmt.Fprintf(w, "%s has the images: %s in %s; %s sent.\n", s.name, count(len(changes), "change"), report.Duration(result.Took), report.Bytes(data.BytesSent))
+		fmt.Fprintf(w, "%s has the images: %s in %s; %s sent.\n", s.name, report.Count(len(changes), "change"), report.Duration(result.Took), report.Bytes(data.BytesSent))
 	})
 	return nil
 }

@@ -126,7 +126,7 @@ func (s *session) change(ctx context.Context, apply func(measuredPlan) error) er
 
 func (s *session) unchanged(p measuredPlan) error {
 	s.a.answer(InstallData{Host: s.name, Unchanged: allSteps(p.Plan)}, func(w io.Writer) {
-		fmt.Fprintf(w, "No changes: %s is as it should be (%s looked at).\n", s.name, count(len(p.Steps), "step"))
+		fmt.Fprintf(w, "No changes: %s is as it should be (%s looked at).\n", s.name, report.Count(len(p.Steps), "step"))
 	})
 	return nil
 }
@@ -282,7 +282,7 @@ func (d InstallData) write(w io.Writer, width int) {
 	}
 	_ = t.Write(w, width)
 	fmt.Fprintf(w, "\n%s is ready: %s changed, %d unchanged, in %s; %s sent.\n\nWhat next:\n",
-		d.Host, count(len(d.Changed), "step"), len(d.Unchanged), report.Duration(seconds(d.TookSeconds)), report.Bytes(d.BytesSent))
+		d.Host, report.Count(len(d.Changed), "step"), len(d.Unchanged), report.Duration(seconds(d.TookSeconds)), report.Bytes(d.BytesSent))
 	next := report.Table{Indent: "  "}
 	if d.Server != "" {
 		next.Rows = [][]string{

@@ -191,9 +191,9 @@ func (p measuredPlan) summary() string {
 		}
 		changes += len(s.Changes)
 	}
-	text := fmt.Sprintf("%s in %s", count(changes, "change"), count(steps, "step"))
+	text := fmt.Sprintf("%s in %s", report.Count(changes, "change"), report.Count(steps, "step"))
 	if later > 0 {
-		text += fmt.Sprintf(", and %s known later", count(later, "step"))
+		text += fmt.Sprintf(", and %s known later", report.Count(later, "step"))
 	}
 	if n := p.Bytes(); n > 0 {
 		text += "; sends " + report.Bytes(n)
@@ -213,11 +213,4 @@ func minutes(d time.Duration) string {
 		return report.About(d)
 	}
 	return fmt.Sprintf("about %d minutes", int(d.Round(time.Minute)/time.Minute))
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -141,7 +141,7 @@ func catalogue() map[Code]Entry {
 
 		FetchFailed:          {Exit: ExitFailed, Means: "An artifact could not be downloaded to this computer.", Next: again},
 		DigestMismatch:       {Exit: ExitFailed, Means: "What was downloaded is not what its release says; it was thrown away.", Next: "run it again; if it persists, the mirror is damaged or tampered with: try another"},
-		LockMismatch:         {Exit: ExitFailed, Means: "An artifact differs from the one pinned in ssg-bootstrap.lock.", Next: "find out why the release changed; only then `--update-lock`"},
+		LockMismatch:         {Exit: ExitFailed, Means: "An artifact differs from the one pinned in ssg-bootstrap.lock.", Next: "find out why the release changed; only then run the same command again with --update-lock"},
 		SecretsUnreadable:    {Exit: ExitFailed, Means: "The secrets kept on this computer cannot be opened; they were left as they are.", Next: "bring back the age identity that they were encrypted for"},
 		SecretsDiffer:        {Exit: ExitFailed, Means: "The secrets file and the secrets in use are not the same.", Next: "change a secret that is in use with `ssg-bootstrap rotate`"},
 		ClusterUnreachable:   {Exit: ExitFailed, Means: "The cluster's API does not answer or refuses us.", Next: "see whether `kubectl get nodes` works there, then run the same command again"},

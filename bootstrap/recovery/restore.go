@@ -13,6 +13,7 @@ import (
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/fault"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/host"
 	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/recovery/vault"
+	"github.com/omkar619-dev/ssg-bootstrap/bootstrap/report"
 )
 
 //go:embed onbox/restore.sh
@@ -329,11 +330,11 @@ func (r Restored) String() string {
 		rows += t.Rows
 	}
 	if r.Tables != nil {
-		return fmt.Sprintf("%d tables with %d rows, each compared", len(r.Tables), rows)
+		return fmt.Sprintf("%s with %s, each compared", report.Count(len(r.Tables), "table"), report.Count(rows, "row"))
 	}
 	n := 0
 	for _, q := range r.Queues {
 		n += q.Messages
 	}
-	return fmt.Sprintf("%d messages in %d queues, each confirmed", n, len(r.Queues))
+	return fmt.Sprintf("%s in %s, each confirmed", report.Count(n, "message"), report.Count(len(r.Queues), "queue"))
 }

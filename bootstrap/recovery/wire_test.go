@@ -218,7 +218,6 @@ func TestABrokenDumpIsNoPart(t *testing.T) {
 	}
 }
 
-// TestPiecesThatArriveAreProven sends one that is damaged.
 // hastyK3s is a kubelet whose reader is slow: when the program in the pod ends,
 // what was not taken from it by then is lost.
 const hastyK3s = `#!/bin/sh
@@ -263,6 +262,7 @@ func TestTheProgramInThePodWaitsUntilItsLastLineHasCome(t *testing.T) {
 	}
 }
 
+// TestPiecesThatArriveAreProven sends one that is damaged.
 func TestPiecesThatArriveAreProven(t *testing.T) {
 	l := newLocal(t)
 	b := l.box()

@@ -13,6 +13,10 @@ import (
 // steady on a link that stutters, short enough to show a stall.
 const window = 10 * time.Second
 
+// breath is how long a transfer may be silent before the silence counts: the
+// figure of a steady transfer must not swing with the moment it is drawn at.
+const breath = 2 * time.Second
+
 // board is the state of a run as the events tell it; the live and the plain
 // view draw it. It is not safe for concurrent use.
 type board struct {
@@ -117,7 +121,10 @@ func (t *task) rate(now time.Time) float64 {
 		return 0
 	}
 	first, last := t.samples[0], t.samples[len(t.samples)-1]
-	span := now.Sub(first.at)
+	span := last.at.Sub(first.at)
+	if now.Sub(last.at) > breath {
+		span = now.Sub(first.at)
+	}
 	if span < time.Second {
 		return 0
 	}

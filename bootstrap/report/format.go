@@ -57,7 +57,19 @@ func Duration(d time.Duration) string {
 		return two(s/60, "min", s%60, "s")
 	}
 	m := (s + 30) / 60
-	return two(m/60, "h", m%60, "min")
+	if m < 48*60 {
+		return two(m/60, "h", m%60, "min")
+	}
+	h := (m + 30) / 60
+	return two(h/24, "d", h%24, "h")
+}
+
+// Count is a number of things with their noun, in the plural where it is not one.
+func Count[N int | int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func two(a int64, unitA string, b int64, unitB string) string {
