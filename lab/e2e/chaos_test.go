@@ -14,9 +14,12 @@ import (
 	"time"
 )
 
-// The seed of the chaos and how many cuts it has: E2E_SEED repeats a run.
+// The seed of the chaos, its first cut and how many there are: E2E_SEED repeats a
+// run, and with E2E_FROM it goes on, or one cut is tried again by itself. What
+// happens in a cut follows from the seed and its number alone.
 const (
 	seedVariable = "E2E_SEED"
+	fromVariable = "E2E_FROM"
 	cutsVariable = "E2E_CUTS"
 	defaultCuts  = 50
 )
@@ -39,32 +42,39 @@ func numberFrom(t *testing.T, variable string, fallback uint64) uint64 {
 // that was acknowledged may be gone.
 func TestChaos(t *testing.T) {
 	seed := numberFrom(t, seedVariable, uint64(time.Now().UnixNano()))
-	cuts := numberFrom(t, cutsVariable, defaultCuts)
-	t.Logf("repeat this run with %s=%d %s=%d", seedVariable, seed, cutsVariable, cuts)
+	from, cuts := numberFrom(t, fromVariable, 0), numberFrom(t, cutsVariable, defaultCuts)
+	t.Logf("repeat this run with %s=%d %s=%d %s=%d", seedVariable, seed, fromVariable, from, cutsVariable, cuts)
 	b := newBox(t)
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
 	b.client.must(t, "install", "--host", hostName)
 	b.database(t, primary, "CREATE TABLE chaos (n BIGINT PRIMARY KEY)")
 	b.client.must(t, "backup", "--host", hostName)
-	c := &chaos{box: b, random: rand.New(rand.NewPCG(seed, 0))}
+	c := &chaos{box: b}
 	c.write(t)
-	begin, misses := time.Now(), 0
-	for n := uint64(0); n < cuts; {
-		command, fault := pick(c.random, c.commands()), pick(c.random, c.faults())
-		after := time.Duration(c.random.Int64N(int64(command.within)))
-		name := fmt.Sprintf("%02d %s, %s after %s", n, command.name, fault.name, after.Round(time.Second))
-		hit := false
-		if !t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { hit = c.once(t, command, fault.do, after) }) {
-			t.Fatalf("seed %d, cut %d after %d misses: %s", seed, n, misses, name)
+	begin, done, misses := time.Now(), uint64(0), 0
+	t.Cleanup(func() {
+		lost := "none lost"
+		if t.Failed() {
+			lost = "and a failure"
 		}
-		if hit {
-			n++
-		} else {
-			misses++
+		f.add(t, "random cuts", "%d of %d from %d on with seed %d, %d acknowledged rows, %s; %d commands more were done before their cut; %s", done, cuts, from, seed, len(c.acknowledged()), lost, misses, seconds(time.Since(begin)))
+	})
+	for n := from; n < from+cuts; n++ {
+		c.random = rand.New(rand.NewPCG(seed, n))
+		for hit := false; !hit; {
+			command, fault := pick(c.random, c.commands()), pick(c.random, c.faults())
+			after := time.Duration(c.random.Int64N(int64(command.within)))
+			name := fmt.Sprintf("%02d %s, %s after %s", n, command.name, fault.name, after.Round(time.Second))
+			if !t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { hit = c.once(t, command, fault.do, after) }) {
+				t.Fatalf("%s: again with %s=%d %s=%d %s=1", name, seedVariable, seed, fromVariable, n, cutsVariable)
+			}
+			if !hit {
+				misses++
+			}
 		}
+		done++
 	}
-	f.add(t, "random cuts", "%d with seed %d, %d acknowledged rows, none lost; %d commands more were done before their cut; %s", cuts, seed, len(c.acknowledged()), misses, seconds(time.Since(begin)))
 }
 
 func pick[T any](r *rand.Rand, from []T) T { return from[r.IntN(len(from))] }
