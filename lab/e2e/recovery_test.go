@@ -24,8 +24,9 @@ import (
 func TestRecovery(t *testing.T) {
 	b := newBox(t)
 	b.becomeRunner(t)
-	d := &drill{box: b, tailnet: b.inTailnet(t)}
-	d.knownHosts = ownKnownHosts(t, b)
+	b.inTailnet(t)
+	d := &drill{box: b}
+	b.ownKnownHosts(t)
 	f := &figures{}
 	t.Cleanup(func() { f.print(t) })
 	inOrder(t, []part[func(*drill, *testing.T, *figures)]{
@@ -44,9 +45,6 @@ func TestRecovery(t *testing.T) {
 // drill is a box whose data are known.
 type drill struct {
 	*box
-	// tailnet is nil and knownHosts empty where the drill goes without them.
-	tailnet    *tailnet
-	knownHosts string
 	// before is what the box held when it was backed up, device what the
 	// tailnet knew of it.
 	before string
@@ -63,20 +61,21 @@ const (
 
 // ownKnownHosts gives the client a file of known hosts that nobody but itself
 // changes: with the lab's own it would know each new disk's key beforehand.
-func ownKnownHosts(t *testing.T, b *box) string {
+func (b *box) ownKnownHosts(t *testing.T) {
+	t.Helper()
+	b.knownHosts = filepath.Join(b.client.home, "known_hosts")
+	b.knowsTheKey(t)
+	b.configure(t, b.client, b.mirror, "")
+}
+
+// knowsTheKey does for the client what --host-key does.
+func (b *box) knowsTheKey(t *testing.T) {
 	t.Helper()
 	known, err := os.ReadFile(b.guest.KnownHostsFile())
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(b.client.home, "known_hosts")
-	writeFile(t, file, string(known))
-	text, err := os.ReadFile(b.client.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	writeFile(t, b.client.config, strings.ReplaceAll(string(text), b.guest.KnownHostsFile(), file))
-	return file
+	writeFile(t, b.knownHosts, string(known))
 }
 
 // mariadb runs statements on the primary, as the server's own user.
@@ -355,16 +354,6 @@ func (d *drill) restoreOne(t *testing.T, f *figures) {
 	d.client.must(t, "plan", "--host", hostName, "--exit-code")
 }
 
-func (d *drill) reset(t *testing.T) {
-	t.Helper()
-	if err := d.guest.Reset(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := d.guest.Await(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func (d *drill) loseTheDisk(t *testing.T, _ *figures) {
 	had := d.pieces(t)
 	data, _ := d.backup(t)
@@ -372,6 +361,14 @@ func (d *drill) loseTheDisk(t *testing.T, _ *figures) {
 	if data.ID != "000004" {
 		t.Errorf("the newest backup is %s", data.ID)
 	}
+	d.freshDisk(t)
+}
+
+// freshDisk takes the disk away, and with it what the host key was. A new one is
+// refused until the owner says its fingerprint, and an empty box asks whether
+// its backup is to come back.
+func (d *drill) freshDisk(t *testing.T) {
+	t.Helper()
 	d.reset(t)
 	// From here on the box can only be the node that it was: there is no key to
 	// join anew with.
@@ -499,7 +496,7 @@ func (d *drill) recover(t *testing.T, f *figures) {
 // once: the same line goes on, without the flag.
 func (d *drill) recoverBadly(t *testing.T, f *figures) {
 	d.reset(t)
-	d.knowsTheNewKey(t)
+	d.knowsTheKey(t)
 	for _, at := range []string{"restore-state", "k3s-server", "restore-data"} {
 		reached := make(chan struct{})
 		seen := false
@@ -530,12 +527,37 @@ func (d *drill) recoverBadly(t *testing.T, f *figures) {
 	d.client.must(t, "plan", "--host", hostName, "--exit-code")
 }
 
-// knowsTheNewKey does for the client what --host-key does.
-func (d *drill) knowsTheNewKey(t *testing.T) {
-	t.Helper()
-	known, err := os.ReadFile(d.guest.KnownHostsFile())
+// theDrill is the short form for a box on which the application serves: a
+// backup that is whole, one that is not, a fresh disk, and one line that is cut
+// and killed on its way and brings everything back.
+func theDrill(t *testing.T, b *box, f *figures) {
+	b.bare = false
+	b.ownKnownHosts(t)
+	d := &drill{box: b}
+	if d.tailnet != nil {
+		d.device = d.tailnet.device(t)
+	}
+	d.leaveData(t)
+	d.before = d.holdings(t)
+	data, r := d.backup(t)
+	d.saysWhatItHolds(t, data)
+	f.add(t, "backup", "%s, %s of data, %s over the link, client's peak memory %s", seconds(r.took), megabytes(data.Bytes), megabytes(data.BytesGot), megabytes(r.peakMemory(t)))
+	d.client.must(t, "backup", "verify", "--host", hostName)
+
+	path := d.newest(t)
+	good, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	writeFile(t, d.knownHosts, string(known))
+	flipped := slices.Clone(good)
+	flipped[len(flipped)/2] ^= 1
+	writeFile(t, path, string(flipped))
+	d.client.refused(t, 1, "backup-unreadable", "restore", "--only", "mysql", "--host", hostName, "--yes")
+	writeFile(t, path, string(good))
+
+	d.freshDisk(t)
+	begin := time.Now()
+	cutAndKilled(t, b, f, "--restore", "latest")
+	f.add(t, "recovery of a lost disk, cut once and killed twice", "%s", seconds(time.Since(begin)))
+	d.isWhatItWas(t)
 }
