@@ -204,7 +204,7 @@ func (a *app) planImages(ctx context.Context, o imagesFlags) (*session, measured
 		return s, p, err
 	}
 	s.steps = []step.Step{set.Step()}
-	if p, err = s.plan(ctx); err == nil && p.Steps[0].Deferred {
+	if p, err = s.plan(ctx, firstLook); err == nil && p.Steps[0].Deferred {
 		err = s.noContainerd()
 	}
 	return s, p, err

@@ -94,7 +94,7 @@ func (s *session) change(ctx context.Context, apply func(measuredPlan) error) er
 	if err := s.tidyBenchFirst(ctx); err != nil {
 		return err
 	}
-	p, err := s.compare(ctx)
+	p, err := s.compare(ctx, firstLook)
 	if err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func (s *session) change(ctx context.Context, apply func(measuredPlan) error) er
 		}
 		defer free()
 	}
-	if p, err = s.plan(ctx); err != nil {
+	if p, err = s.plan(ctx, lookAgain); err != nil {
 		return err
 	}
 	if p.Empty() {

@@ -57,7 +57,7 @@ func planRun(ctx context.Context, a *app, o planOptions) error {
 		return err
 	}
 	s.tellBench()
-	p, err := s.plan(ctx)
+	p, err := s.plan(ctx, firstLook)
 	if err != nil {
 		return err
 	}

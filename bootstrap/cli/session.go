@@ -173,10 +173,17 @@ func (s *session) assemble(ctx context.Context, f specFlags) error {
 // costs a second and up to some MB.
 const worthMeasuring = 1_000_000
 
-// compare plans every step.
-func (s *session) compare(ctx context.Context) (measuredPlan, error) {
+// What a comparison is called: a run that will change the box looks again once
+// nobody else can.
+const (
+	firstLook = "compare with what should be"
+	lookAgain = "compare again, with the box locked"
+)
+
+// compare plans every step; what is the look that it is.
+func (s *session) compare(ctx context.Context, what string) (measuredPlan, error) {
 	p := measuredPlan{host: s.name, profile: s.spec.Profile.Name, why: s.spec.ProfileWhy}
-	_, end := s.a.task("plan", "compare with what should be")
+	_, end := s.a.task("plan", what)
 	var err error
 	p.Plan, err = step.MakePlan(ctx, s.steps, s.client)
 	end(err)
@@ -185,8 +192,8 @@ func (s *session) compare(ctx context.Context) (measuredPlan, error) {
 
 // plan plans every step, and measures the link if there is something to send
 // over it.
-func (s *session) plan(ctx context.Context) (measuredPlan, error) {
-	p, err := s.compare(ctx)
+func (s *session) plan(ctx context.Context, what string) (measuredPlan, error) {
+	p, err := s.compare(ctx, what)
 	if err == nil && p.Bytes() > worthMeasuring {
 		// Measuring may cost about a fiftieth of what it tells the time of.
 		p.link, err = s.measureLink(ctx, min(p.Bytes()/100, facts.EnoughForAnyLink))

@@ -40,7 +40,7 @@ func Rate(perSecond float64) string { return Bytes(int64(perSecond)) + "/s" }
 // Duration formats a time with at most two units: 3 min 20 s.
 func Duration(d time.Duration) string {
 	switch {
-	case d < 0:
+	case d <= 0:
 		return "0 s"
 	case d < 950*time.Microsecond:
 		return fmt.Sprintf("%d µs", d.Microseconds())

@@ -18,7 +18,7 @@ func TestFiguresReadAsAPersonWouldSayThem(t *testing.T) {
 		{MemoryBytes(4 << 30), "4 GiB"},
 		{MemoryBytes(3_900_000_000), "3.6 GiB"},
 		{Rate(250_000), "250 kB/s"},
-		{Duration(0), "0 µs"},
+		{Duration(0), "0 s"},
 		{Duration(40 * time.Millisecond), "40 ms"},
 		{Duration(1500 * time.Millisecond), "1.5 s"},
 		{Duration(9960 * time.Millisecond), "10 s"},

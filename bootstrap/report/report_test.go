@@ -157,7 +157,7 @@ func TestAQuestionIsNotInterruptedAndNothingIsLost(t *testing.T) {
 			fmt.Fprintln(&out)
 			return errors.New("no")
 		})
-		if failure == nil || out.String() != "Password: \nstep a: done in 0 µs\n" {
+		if failure == nil || out.String() != "Password: \nstep a: done in 0 s\n" {
 			t.Errorf("got %q, error %v", out.String(), failure)
 		}
 	})
