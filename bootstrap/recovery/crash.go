@@ -24,7 +24,9 @@ db=$root/var/lib/rancher/k3s/server/db/state.db
 if [ -r "$db" ]; then
 	# Pages, and pages that are free, from the database's header.
 	echo "kine $(stat -c %s "$db") $(stat -c %s "$db-wal" 2>/dev/null || echo 0) $(od -An -tu1 -j28 -N4 "$db" | awk '{ print ((($1*256+$2)*256+$3)*256+$4) }') $(od -An -tu1 -j36 -N4 "$db" | awk '{ print ((($1*256+$2)*256+$3)*256+$4) }')"
-	echo "compact $(journalctl -q -b -u k3s -o cat --grep 'compact.*(failed|error)' 2>/dev/null | wc -l)"
+	# A compaction that takes longer than its 5 s ends k3s itself (kine's MustCommit).
+	# A pattern in small letters finds capitals as well.
+	echo "compact $(journalctl -q -b -u k3s -o cat --grep 'compact.*(failed|error)|transaction commit failed' 2>/dev/null | wc -l)"
 fi
 nft list table inet ssg_bootstrap_restore >/dev/null 2>&1 && echo "shut"
 systemctl list-units --failed --no-legend --plain 2>/dev/null | awk '{ print "failed", $1 }'
