@@ -17,6 +17,9 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"github.com/omkar619-dev/ssg-bootstrap/lab/build"
+	"github.com/omkar619-dev/ssg-bootstrap/lab/vm"
 )
 
 // TestRecovery is the drill: a box with data, a name in the tailnet and a runner
@@ -38,7 +41,8 @@ func TestRecovery(t *testing.T) {
 		{"a fresh disk asks for an answer", (*drill).loseTheDisk},
 		{"a damaged backup is refused and another offered", (*drill).damaged},
 		{"one line brings everything back", (*drill).recover},
-		{"cut and killed on the way, it comes back", (*drill).recoverBadly},
+		{"cut and killed on the way, it comes back on another computer and a newer k3s", (*drill).recoverBadly},
+		{"an older k3s is refused a newer one's state", (*drill).refusesOlder},
 	}, func(t *testing.T, run func(*drill, *testing.T, *figures)) { run(d, t, f) })
 }
 
@@ -492,10 +496,42 @@ func (d *drill) recover(t *testing.T, f *figures) {
 	d.client.must(t, "plan", "--host", hostName, "--exit-code")
 }
 
+// newerK3s is a patch release after the one that the profile names: of the same
+// source, and it says otherwise.
+const newerK3s = "v1.36.5+k3s1"
+
+// bringsNewerK3s publishes the newer release and has the client install it.
+func (d *drill) bringsNewerK3s(t *testing.T) {
+	t.Helper()
+	dir, err := build.K3sRelease(t.Context(), newerK3s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whoever asks the mirror for the newest release later means the lab's.
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	d.configure(t, d.client, d.mirror, ownProfile(t, d.client, "newer", "description: A newer k3s.\nextends: core2duo-4gb\nk3s:\n  version: "+newerK3s+"\n"))
+}
+
+// onAnotherComputer puts the box's name and a fresh disk into a computer with
+// half as much memory again.
+func (d *drill) onAnotherComputer(t *testing.T) {
+	t.Helper()
+	if err := d.guest.Down(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	guest, err := d.lab.Up(t.Context(), vm.Options{Name: boxName(), MemoryMiB: 6144})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.guest = guest
+	d.reset(t)
+}
+
 // recoverBadly kills the client at several points of a recovery, and the box
 // once: the same line goes on, without the flag.
 func (d *drill) recoverBadly(t *testing.T, f *figures) {
-	d.reset(t)
+	d.bringsNewerK3s(t)
+	d.onAnotherComputer(t)
 	d.knowsTheKey(t)
 	for _, at := range []string{"restore-state", "k3s-server", "restore-data"} {
 		reached := make(chan struct{})
@@ -525,6 +561,22 @@ func (d *drill) recoverBadly(t *testing.T, f *figures) {
 	f.add(t, "recovery that was killed three times and cut once", "last run %s", seconds(r.took))
 	d.isWhatItWas(t)
 	d.client.must(t, "plan", "--host", hostName, "--exit-code")
+}
+
+// refusesOlder backs up what the newer k3s wrote, and asks for it on a disk for
+// which the profile names the older one.
+func (d *drill) refusesOlder(t *testing.T, _ *figures) {
+	data, _ := d.backup(t)
+	d.reset(t)
+	d.knowsTheKey(t)
+	d.configure(t, d.client, d.mirror, "")
+	res := d.client.refused(t, 5, "restore-refused", "install", "--host", hostName, "--restore", "latest")
+	if !strings.Contains(res.Error.Message, data.ID) || !strings.Contains(res.Error.Message, newerK3s) || !strings.Contains(res.Error.Next, newerK3s) {
+		t.Errorf("the refusal says %q; next: %q", res.Error.Message, res.Error.Next)
+	}
+	if left := d.root(t, "ls /var/lib/rancher 2>/dev/null || true"); left != "" {
+		t.Errorf("a refused restore left %s", left)
+	}
 }
 
 // theDrill is the short form for a box on which the application serves: a
