@@ -183,12 +183,16 @@ func onlyTheLastLayerTravels(t *testing.T, b *box, f *figures) {
 		t.Errorf("%d bytes were sent, want at most %d", sent, limit)
 	}
 	running := b.containers(t)
-	jobDeploys(t, b, newTag, f)
+	r := b.client.must(t, "deploy", "--host", hostName, "--image-tag", newTag)
+	f.add(t, "deploy of it", "%s", seconds(r.took))
 	now := b.containers(t)
 	for _, component := range []string{"mysql-primary", "mysql-replica", "rabbitmq", "redis"} {
 		if line := lineOf(running, component); line != lineOf(now, component) {
 			t.Errorf("a new app image touched %s: %q, then %q", component, line, lineOf(now, component))
 		}
+	}
+	if got := b.get(t, "/healthz"); got != http.StatusOK {
+		t.Errorf("/healthz: %d", got)
 	}
 	// What follows is about k3s alone; the application stays as it is.
 	b.bare = true

@@ -40,10 +40,6 @@ type box struct {
 	// it had seen when they were last counted.
 	github *github.Server
 	begun  int
-	// tailnet is there once the box is to be in one.
-	tailnet *tailnet
-	// knownHosts is the file of known hosts of each configuration.
-	knownHosts string
 	// hosts are further hosts of each configuration.
 	hosts string
 	// sections are added to each configuration, env to each client's environment.
@@ -81,7 +77,6 @@ func newBoxOf(t *testing.T, options vm.Options) *box {
 	b := &box{lab: lab, dir: t.TempDir()}
 	options.Name = boxName()
 	b.guest = freshGuest(t, lab, options)
-	b.knownHosts = b.guest.KnownHostsFile()
 	b.link = listen(t, b.guest)
 	b.mirror = serveMirror(t, lab.Mirror())
 	b.images = registry.New(lab.Images())
@@ -172,7 +167,7 @@ func (b *box) configure(t *testing.T, c *client, mirrorURL, profile string) {
 	t.Helper()
 	var y strings.Builder
 	fmt.Fprintf(&y, "hosts:\n  %s:\n    address: 127.0.0.1\n    port: %d\n    user: owner\n", hostName, b.link.Port())
-	fmt.Fprintf(&y, "    identityFiles: [%s]\n    knownHostsFile: %s\n", b.guest.IdentityFile(), b.knownHosts)
+	fmt.Fprintf(&y, "    identityFiles: [%s]\n    knownHostsFile: %s\n", b.guest.IdentityFile(), b.guest.KnownHostsFile())
 	if profile != "" {
 		fmt.Fprintf(&y, "    profile: %s\n", profile)
 	}
@@ -185,17 +180,6 @@ func (b *box) configure(t *testing.T, c *client, mirrorURL, profile string) {
 func writeFile(t *testing.T, path, content string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// reset gives the box a fresh disk, with new host keys, and waits for its sshd.
-func (b *box) reset(t *testing.T) {
-	t.Helper()
-	if err := b.guest.Reset(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.guest.Await(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -216,10 +200,4 @@ func (b *box) root(t *testing.T, script string) string {
 func (b *box) k3sProcess(t *testing.T) string {
 	t.Helper()
 	return strings.TrimSpace(b.root(t, "systemctl show k3s -p MainPID -p ExecMainStartTimestampMonotonic -p NRestarts"))
-}
-
-// processes is what changes when k3s, the runner or tailscaled is restarted.
-func (b *box) processes(t *testing.T) string {
-	t.Helper()
-	return b.k3sProcess(t) + b.process(t) + b.tailscaled(t)
 }

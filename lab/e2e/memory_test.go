@@ -128,7 +128,6 @@ func TestLevers(t *testing.T) {
 	if share > 0.9 {
 		t.Errorf("the profile takes %.0f %% of what the defaults take: not clearly lower", share*100)
 	}
-	changesNothing(t, b, f, "install again, k3s alone")
 }
 
 // withLever returns the defaults with the lines of one lever in place of the

@@ -53,16 +53,25 @@ func (b *box) becomeRunner(t *testing.T) {
 	b.configure(t, b.client, b.mirror, "")
 }
 
-// theBoxIsARunner is the core of the runner on a box that has everything else.
-func theBoxIsARunner(t *testing.T, b *box, f *figures) {
-	theRunnerIsAsAsked(t, b)
-	runnersMemory(t, b, f)
-	jobsSeeNothingElse(t, b)
-	noTokenIsLeft(t, b, f)
+// beNoRunner undoes becomeRunner.
+func (b *box) beNoRunner(t *testing.T) {
+	t.Helper()
+	b.client.must(t, "runner", "remove", "--host", hostName, "--yes")
+	b.nothingHappened(t)
+	b.client.env = slices.DeleteFunc(b.client.env, func(v string) bool { return slices.Contains(b.env, v) })
+	b.sections, b.env = "", nil
+	b.configure(t, b.client, b.mirror, "")
 }
 
-func runnersMemory(t *testing.T, b *box, f *figures) {
-	f.add(t, "memory of the runner's unit", "%s", strings.TrimSpace(b.root(t, "systemctl show -P MemoryCurrent "+runnerUnit+" | awk '{printf \"%.1f MB\", $1/1e6}'")))
+// theBoxIsARunner is the core of the runner on a box that has everything else;
+// what follows goes on without it.
+func theBoxIsARunner(t *testing.T, b *box, f *figures) {
+	b.becomeRunner(t)
+	runnerComesOnline(t, b, f)
+	jobsDeploy(t, b, f)
+	runnerStays(t, b, f)
+	noTokenIsLeft(t, b, f)
+	b.beNoRunner(t)
 }
 
 // onlyRunner are the arguments that leave k3s and the application alone.
@@ -187,7 +196,7 @@ func runnerComesOnline(t *testing.T, b *box, f *figures) {
 		}
 	}
 	theRunnerIsAsAsked(t, b)
-	runnersMemory(t, b, f)
+	f.add(t, "memory of the runner's unit", "%s", strings.TrimSpace(b.root(t, "systemctl show -p MemoryCurrent --value "+runnerUnit)))
 }
 
 // theRunnerIsAsAsked compares both sides with the configuration.
@@ -217,15 +226,6 @@ ls /etc/systemd/system | grep -c '^actions.runner.*service$'`)
 }
 
 func jobsDeploy(t *testing.T, b *box, f *figures) {
-	jobsSeeNothingElse(t, b)
-	// The kubelet has no way to ghcr.io here; only the name is new on the box.
-	b.client.must(t, "images", "import", "--host", hostName, "--image", "ghcr.io/"+appRepository+":"+deployedTag)
-	jobDeploys(t, b, deployedTag, f)
-}
-
-// jobsSeeNothingElse tries what a job must not be able to do.
-func jobsSeeNothingElse(t *testing.T, b *box) {
-	t.Helper()
 	for what, script := range map[string]string{
 		"kube-system's secrets":           "kubectl -n kube-system get secrets",
 		"all secrets":                     "kubectl get secrets -A",
@@ -242,24 +242,21 @@ func jobsSeeNothingElse(t *testing.T, b *box) {
 	if out := b.mustAsRunner(t, "kubectl -n "+namespace+" get pods -o name; helm version --short"); strings.Count(out, "pod/") < len(applicationPods()) {
 		t.Errorf("a job sees %s", out)
 	}
-}
-
-// jobDeploys runs the workflow's job with an image that the box has.
-func jobDeploys(t *testing.T, b *box, tag string, f *figures) {
-	t.Helper()
 	b.bringChart(t)
+	// The kubelet has no way to ghcr.io here; only the name is new on the box.
+	b.client.must(t, "images", "import", "--host", hostName, "--image", "ghcr.io/"+appRepository+":"+deployedTag)
 	revision := func() string {
 		return strings.TrimSpace(b.mustAsRunner(t, "helm -n "+namespace+" history "+release+" --max 1 -o json"))
 	}
 	before, begin := revision(), time.Now()
-	printed := b.mustAsRunner(t, b.deployScript(t, tag))
+	printed := b.mustAsRunner(t, b.deployScript(t))
 	f.add(t, "the workflow's deploy-k3s as the runner", "%s", seconds(time.Since(begin)))
 	t.Logf("the job printed:\n%s", printed)
 	if after := revision(); after == before || !strings.Contains(after, `"status":"deployed"`) {
 		t.Errorf("the release was %s, is %s", before, after)
 	}
 	image := b.root(t, "k3s kubectl -n "+namespace+" get deployment "+release+"-studentsystemgo -o jsonpath='{.spec.template.spec.containers[*].image}'")
-	if !strings.HasSuffix(strings.TrimSpace(image), "/"+appRepository+":"+tag) {
+	if !strings.HasSuffix(strings.TrimSpace(image), "/"+appRepository+":"+deployedTag) {
 		t.Errorf("the application runs %s", image)
 	}
 	if got := b.get(t, "/healthz"); got != http.StatusOK {
@@ -273,7 +270,7 @@ func jobDeploys(t *testing.T, b *box, tag string, f *figures) {
 const deployedTag = "sha-0000001"
 
 // deployScript is the shell of the workflow's job, with what GitHub sets for it.
-func (b *box) deployScript(t *testing.T, tag string) string {
+func (b *box) deployScript(t *testing.T) string {
 	t.Helper()
 	var said struct{ Script string }
 	r := b.client.must(t, "workflow", "--host", hostName, "--chart", "./chart/studentsystemgo", "--script", "deploy-k3s")
@@ -281,7 +278,7 @@ func (b *box) deployScript(t *testing.T, tag string) string {
 	if said.Script == "" {
 		t.Fatal("the workflow's job has no shell")
 	}
-	return "export GITHUB_REPOSITORY=" + appRepository + " GITHUB_SHA=" + strings.TrimPrefix(tag, "sha-") + strings.Repeat("0", 33) + " GITHUB_RUN_ATTEMPT=1 IMAGE_TAG=" + tag + `
+	return "export GITHUB_REPOSITORY=" + appRepository + " GITHUB_SHA=0000001000000000000000000000000000000000 GITHUB_RUN_ATTEMPT=1 IMAGE_TAG=" + deployedTag + `
 cat >deploy.sh <<'END_OF_DEPLOY'
 ` + said.Script + `
 END_OF_DEPLOY
@@ -398,7 +395,12 @@ func runnerOnANewDisk(t *testing.T, b *box, f *figures) {
 // empty home as well, but for what the box needs to be let in.
 func (b *box) newDisk(t *testing.T) {
 	t.Helper()
-	b.reset(t)
+	if err := b.guest.Reset(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.guest.Await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	b.client = b.newClient(t, b.client.bin, b.mirror)
 }
 
@@ -455,7 +457,7 @@ func tokensThatDoNotSuffice(t *testing.T, b *box) {
 	b.nothingHappened(t)
 }
 
-// nothingHappened fails the test if there is a runner, at GitHub or on the box.
+// nothingHappened fails the test if a refused run has left a runner.
 func (b *box) nothingHappened(t *testing.T) {
 	t.Helper()
 	if runners := b.github.Runners(); len(runners) > 0 {

@@ -59,14 +59,7 @@ func (b *box) inTailnet(t *testing.T) *tailnet {
 	b.sections += fmt.Sprintf("tailnet:\n  loginServer: http://%s\n  api: %s\n", strings.TrimSuffix(vm.TailnetControlAddr, ":80"), n.info.API)
 	b.env = append(b.env, "TS_API_CLIENT_ID="+secretIn(t, n.info.ClientID), "TS_API_CLIENT_SECRET="+secretIn(t, n.info.ClientSecret))
 	b.client = b.newClient(t, b.client.bin, b.mirror)
-	b.tailnet = n
 	return n
-}
-
-// tailscaled is what changes when it is restarted.
-func (b *box) tailscaled(t *testing.T) string {
-	t.Helper()
-	return strings.TrimSpace(b.root(t, "systemctl show tailscaled -p MainPID -p ExecMainStartTimestampMonotonic -p NRestarts"))
 }
 
 func secretIn(t *testing.T, path string) string {
@@ -148,27 +141,11 @@ func TestTailnet(t *testing.T) {
 	}, func(t *testing.T, run func(*testing.T, *box, *tailnet, *figures)) { run(t, b, n, f) })
 }
 
-// theBoxIsInATailnet is the core of it on a box that has everything else.
+// theBoxIsInATailnet is the core of it for any box.
 func theBoxIsInATailnet(t *testing.T, b *box, f *figures) {
-	b.isNode(t, b.tailnet)
-	tailscaledsMemory(t, b, f)
-	noKeyIsLeft(t, b)
-	apiAnswersInTailnetOnly(t, b, b.tailnet)
-}
-
-func tailscaledsMemory(t *testing.T, b *box, f *figures) {
-	f.add(t, "memory of tailscaled", "%s", strings.TrimSpace(b.root(t, "systemctl show -P MemoryCurrent tailscaled | awk '{printf \"%.1f MB\", $1/1e6}'")))
-}
-
-// noKeyIsLeft looks for keys where none belongs.
-func noKeyIsLeft(t *testing.T, b *box) {
-	t.Helper()
-	if got := b.root(t, "grep -rlE 'tskey-[a-z]+-[A-Za-z0-9]' /etc /run /var/log /root /home 2>/dev/null || :"); got != "" {
-		t.Errorf("keys in files: %s", got)
-	}
-	if got := b.root(t, "journalctl --no-pager -o cat | grep -E 'tskey-[a-z]+-[A-Za-z0-9]' || :"); got != "" {
-		t.Errorf("keys in the journal: %s", got)
-	}
+	n := b.inTailnet(t)
+	tailnetIsJoined(t, b, n, f)
+	tailnetStays(t, b, n, f)
 }
 
 func tailnetRefuses(t *testing.T, b *box, n *tailnet, _ *figures) {
@@ -217,8 +194,13 @@ func tailnetIsJoined(t *testing.T, b *box, n *tailnet, f *figures) {
 	}
 	f.add(t, "joining the tailnet, programs included", "%s", seconds(r.took))
 	b.isNode(t, n)
-	tailscaledsMemory(t, b, f)
-	noKeyIsLeft(t, b)
+	f.add(t, "memory of tailscaled", "%s", strings.TrimSpace(b.root(t, "systemctl show -P MemoryCurrent tailscaled | awk '{printf \"%.1f MB\", $1/1e6}'")))
+	if got := b.root(t, "grep -rlE 'tskey-[a-z]+-[A-Za-z0-9]' /etc /run /var/log /root /home 2>/dev/null || :"); got != "" {
+		t.Errorf("keys in files: %s", got)
+	}
+	if got := b.root(t, "journalctl --no-pager -o cat | grep -E 'tskey-[a-z]+-[A-Za-z0-9]' || :"); got != "" {
+		t.Errorf("keys in the journal: %s", got)
+	}
 }
 
 // isNode fails the test unless the box is in the tailnet by its name and tag,
@@ -253,13 +235,13 @@ func (b *box) isNode(t *testing.T, n *tailnet) {
 
 func tailnetStays(t *testing.T, b *box, n *tailnet, f *figures) {
 	n.writes(t)
-	before := b.tailscaled(t)
+	before := b.root(t, "systemctl show -P MainPID tailscaled")
 	r := b.client.must(t, onlyTailnet("install")...)
 	f.add(t, "install again, the tailnet alone", "%s", seconds(r.took))
 	if got := n.writes(t); len(got) != 0 {
 		t.Errorf("the second run wrote: %v", got)
 	}
-	if after := b.tailscaled(t); after != before {
+	if after := b.root(t, "systemctl show -P MainPID tailscaled"); after != before {
 		t.Errorf("tailscaled was restarted: %s after %s", after, before)
 	}
 }
@@ -288,11 +270,6 @@ func (b *box) overTailnet(t *testing.T, n *tailnet) *kubernetes.Clientset {
 
 func apiInTailnetOnly(t *testing.T, b *box, n *tailnet, _ *figures) {
 	b.client.must(t, "install", "--host", hostName)
-	apiAnswersInTailnetOnly(t, b, n)
-}
-
-func apiAnswersInTailnetOnly(t *testing.T, b *box, n *tailnet) {
-	t.Helper()
 	kube := b.overTailnet(t, n)
 	eventually(t, "the API in the tailnet", func(ctx context.Context) (bool, string) {
 		nodes, err := kube.CoreV1().Nodes().List(ctx, meta.ListOptions{})
