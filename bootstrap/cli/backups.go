@@ -219,7 +219,7 @@ func (d BackupShowData) write(w io.Writer, width int) {
 		row("database", "at "+d.About.GTID)
 	}
 	for _, x := range d.About.Tables {
-		row("table", fmt.Sprintf("%s, %s, %.12s", report.Clean(x.Name), report.Count(int(x.Rows), "row"), x.Sum))
+		row("table", fmt.Sprintf("%s, %s, %.12s", report.Clean(x.Name), report.Count(x.Rows, "row"), x.Sum))
 	}
 	for _, q := range d.About.Queues {
 		row("queue", fmt.Sprintf("%s, %s", report.Clean(q.Name), report.Count(q.Messages, "message")))

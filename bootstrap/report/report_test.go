@@ -242,6 +242,13 @@ func TestAResumedTransferIsNotTakenForAFastOne(t *testing.T) {
 	if got := b.find("s").rate(start.Add(4 * time.Second)); got != 100e3 {
 		t.Errorf("rate %v, want 100 kB/s", got)
 	}
+	// The moment at which it is drawn changes nothing, a longer silence does.
+	if got := b.find("s").rate(start.Add(5900 * time.Millisecond)); got != 100e3 {
+		t.Errorf("between two reports the rate is %v, want 100 kB/s", got)
+	}
+	if got := b.find("s").rate(start.Add(8 * time.Second)); got != 50e3 {
+		t.Errorf("after 4 s of silence the rate is %v, want 50 kB/s", got)
+	}
 }
 
 func TestAnErrorEndsWithEvidenceAndTheNextCommand(t *testing.T) {
